@@ -1,0 +1,598 @@
+/* trajlog.h - the face of trajlog: log the trajectory of a simulation into one HDF5 file, and read it back.
+ *
+ *     trajlog_writer *log = NULL;
+ *     trajlog_create(&log, "run.h5", NULL);
+ *     trajlog_group *trajectory = trajlog_add_group(log, "trajectory", trajlog_every(10));
+ *     trajlog_add_field(trajectory, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), x, "nm");
+ *     for (int64_t step = 0; step < steps; step++) {
+ *         integrate(x, v, dt);
+ *         if (trajlog_log(log, step, step * dt) != TRAJLOG_OK) break;
+ *     }
+ *     return trajlog_close(&log);
+ *
+ * Words. A *log* is one file and all that is in it. A *group* is a named set of *fields* that are logged together, at
+ * one *frequency*. A *field* is one array. A *view* says how a field's bytes are found in the simulation's memory. A
+ * *frame* is the copy of one step's due fields, as it travels through the queue; a *row* is a frame's index along a
+ * dataset's first dimension.
+ *
+ * Errors. Every call that can fail returns a trajlog_status, and leaves a message that names file, group and field.
+ * The first error of a log sticks: declarations need no checks of their own, the next trajlog_log returns it. The
+ * library never prints, aborts, exits or installs a signal handler.
+ *
+ * Threads. The calls on one log, and on one reader, belong to one thread at a time; different logs and readers are
+ * independent. trajlog_get_statistics may be called from any thread. libhdf5 itself is entered under one process-wide
+ * lock; a host program that calls HDF5 while a log is open takes trajlog_hdf5_lock around its own calls, unless its
+ * libhdf5 is thread-safe (H5is_library_threadsafe).
+ *
+ * The header compiles as C99, C11 and C++17. doc/format.md describes the file.
+ */
+#ifndef TRAJLOG_H
+#define TRAJLOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version lives here and nowhere else: the Makefile and trajlog.pc read these lines. */
+#define TRAJLOG_VERSION_MAJOR 0
+#define TRAJLOG_VERSION_MINOR 1
+#define TRAJLOG_VERSION_PATCH 0
+
+/* The version of the file format that this library writes; see doc/format.md. */
+#define TRAJLOG_FORMAT_VERSION 1
+
+#if defined(__GNUC__) || defined(__clang__)
+#define TRAJLOG_API __attribute__((visibility("default")))
+#define TRAJLOG_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define TRAJLOG_API
+#define TRAJLOG_MUST_CHECK
+#endif
+
+/* The version of the library that is linked, "0.1.0". Static text, never NULL; any thread. */
+TRAJLOG_API const char *trajlog_version(void);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Status
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* X(name, number, text): the one list that makes codes, names and texts. Numbers are part of the ABI. */
+#define TRAJLOG_STATUS_LIST(X)                                                                                         \
+    X(OK, 0, "success")                                                                                                \
+    X(INVALID_ARGUMENT, 1, "an argument is not valid")                                                                 \
+    X(DUPLICATE_NAME, 2, "the name is taken")                                                                          \
+    X(INVALID_STATE, 3, "the call is not allowed now")                                                                 \
+    X(NOT_INCREASING, 4, "step or time does not increase")                                                             \
+    X(MISSING_VIEW, 5, "a field has no view")                                                                          \
+    X(FILE_EXISTS, 6, "the file exists already")                                                                       \
+    X(NOT_FOUND, 7, "no such file, group, field or row")                                                               \
+    X(TYPE_MISMATCH, 8, "the element types cannot be converted")                                                       \
+    X(OUT_OF_RANGE, 9, "a value, row or size is out of range")                                                         \
+    X(OUT_OF_MEMORY, 10, "out of memory")                                                                              \
+    X(IO_ERROR, 11, "input or output failed")                                                                          \
+    X(HDF5_ERROR, 12, "libhdf5 reported an error")                                                                     \
+    X(INVALID_FILE, 13, "the file is not what it should be")                                                           \
+    X(UNSUPPORTED, 14, "not supported by this build")                                                                  \
+    X(INVALID_CONFIG, 15, "the configuration is not valid")                                                            \
+    X(CALLBACK_FAILED, 16, "a callback of the caller failed")                                                          \
+    X(QUEUE_FULL, 17, "the queue is full")                                                                             \
+    X(TIMED_OUT, 18, "the deadline has passed")                                                                        \
+    X(FILE_LOCKED, 19, "another writer has the file")                                                                  \
+    X(SCHEMA_MISMATCH, 20, "the schema differs from the file's")                                                       \
+    X(END, 21, "there is no more")
+
+typedef enum trajlog_status {
+#define TRAJLOG_STATUS_CODE(name, number, text) TRAJLOG_##name = (number),
+    TRAJLOG_STATUS_LIST(TRAJLOG_STATUS_CODE)
+#undef TRAJLOG_STATUS_CODE
+} trajlog_status;
+
+/* "TRAJLOG_OK", ... and its text. Static, never NULL ("TRAJLOG_UNKNOWN" for other numbers); any thread. */
+TRAJLOG_API const char *trajlog_status_name(trajlog_status status);
+TRAJLOG_API const char *trajlog_status_text(trajlog_status status);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Element types and shapes
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* An element type. In a file they are what h5py writes for the matching NumPy type: little-endian integers and IEEE
+ * floats, bool as the 8-bit enumeration FALSE = 0, TRUE = 1, complex numbers as the compound {r, i}, strings as
+ * fixed-length, null-padded UTF-8. */
+typedef uint32_t trajlog_type;
+
+#define TRAJLOG_INT8 ((trajlog_type)1)
+#define TRAJLOG_INT16 ((trajlog_type)2)
+#define TRAJLOG_INT32 ((trajlog_type)3)
+#define TRAJLOG_INT64 ((trajlog_type)4)
+#define TRAJLOG_UINT8 ((trajlog_type)5)
+#define TRAJLOG_UINT16 ((trajlog_type)6)
+#define TRAJLOG_UINT32 ((trajlog_type)7)
+#define TRAJLOG_UINT64 ((trajlog_type)8)
+#define TRAJLOG_FLOAT32 ((trajlog_type)9)
+#define TRAJLOG_FLOAT64 ((trajlog_type)10)
+#define TRAJLOG_BOOL ((trajlog_type)11)       /* one byte in memory: C bool, Fortran logical(1), uint8_t; 0 is false */
+#define TRAJLOG_COMPLEX64 ((trajlog_type)12)  /* two float32: real, imaginary */
+#define TRAJLOG_COMPLEX128 ((trajlog_type)13) /* two float64: real, imaginary */
+#define TRAJLOG_STRING_CODE ((trajlog_type)14)
+/* Text of at most `length` bytes, 1 to TRAJLOG_MAX_STRING, in a char[length]; a shorter one ends with a null byte. */
+#define TRAJLOG_STRING(length) (TRAJLOG_STRING_CODE | ((trajlog_type)(length) << 8))
+#define TRAJLOG_MAX_STRING 65535
+
+/* Bytes of one element in memory; 0 if `type` is no element type. Any thread. */
+TRAJLOG_API size_t trajlog_type_size(trajlog_type type);
+
+/* "float64", "string[16]", ...; writes at most `size` bytes with the final null byte into `text`, and returns it. */
+TRAJLOG_API char *trajlog_type_name(trajlog_type type, char *text, size_t size);
+
+#define TRAJLOG_MAX_RANK 7
+
+/* The shape of a field in one frame, slowest dimension first (C order). Rank 0 is a scalar. */
+typedef struct trajlog_shape {
+    int32_t rank;
+    int64_t dims[TRAJLOG_MAX_RANK];
+} trajlog_shape;
+
+/* TRAJLOG_SCALAR, TRAJLOG_SHAPE(n), TRAJLOG_SHAPE(n, 3): one to seven dimensions, each at least 1. */
+static inline trajlog_shape trajlog_shape_of(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e,
+                                             int64_t f, int64_t g)
+{
+    trajlog_shape shape;
+    shape.rank = rank;
+    shape.dims[0] = a;
+    shape.dims[1] = b;
+    shape.dims[2] = c;
+    shape.dims[3] = d;
+    shape.dims[4] = e;
+    shape.dims[5] = f;
+    shape.dims[6] = g;
+    return shape;
+}
+#define TRAJLOG_SCALAR trajlog_shape_of(0, 0, 0, 0, 0, 0, 0, 0)
+#define TRAJLOG_SHAPE(...) TRAJLOG_SHAPE_PICK_(__VA_ARGS__, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0)
+/* The arguments push the list of ranks to the right, so that the eighth argument is their number's place. */
+#define TRAJLOG_SHAPE_PICK_(a, b, c, d, e, f, g, ...)                                                                  \
+    trajlog_shape_pack_(TRAJLOG_SHAPE_RANK_(a, b, c, d, e, f, g, __VA_ARGS__), (int64_t)(a), (int64_t)(b),             \
+                        (int64_t)(c), (int64_t)(d), (int64_t)(e), (int64_t)(f), (int64_t)(g))
+#define TRAJLOG_SHAPE_RANK_(a, b, c, d, e, f, g, rank, ...) (rank)
+static inline trajlog_shape trajlog_shape_pack_(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e,
+                                                int64_t f, int64_t g)
+{
+    /* What stands behind the last dimension are ranks of the list above, not dimensions. */
+    return trajlog_shape_of(rank, a, rank > 1 ? b : 0, rank > 2 ? c : 0, rank > 3 ? d : 0, rank > 4 ? e : 0,
+                            rank > 5 ? f : 0, rank > 6 ? g : 0);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Frequencies
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+typedef enum trajlog_frequency_kind {
+    TRAJLOG_FREQUENCY_ONCE = 1,
+    TRAJLOG_FREQUENCY_EVERY = 2,
+    TRAJLOG_FREQUENCY_STEPS = 3,
+    TRAJLOG_FREQUENCY_LOGARITHMIC = 4,
+    TRAJLOG_FREQUENCY_PREDICATE = 5,
+    TRAJLOG_FREQUENCY_WALL_CLOCK = 6
+} trajlog_frequency_kind;
+
+/* Not 0 if the step is due. Runs in the caller's thread, inside trajlog_log. `state` is trajlog_log_state's. */
+typedef int (*trajlog_predicate)(int64_t step, double time, const void *state, void *context);
+
+#define TRAJLOG_NO_STOP INT64_MAX
+
+/* Made by the functions below; its members are public so that other languages can make one. */
+typedef struct trajlog_frequency {
+    trajlog_frequency_kind kind;
+    int32_t with_first;   /* not 0: the first step logged is due too, whatever its number */
+    int32_t with_last;    /* not 0: the last step logged is due too */
+    int32_t per_decade;   /* logarithmic */
+    int64_t interval;     /* every: at least 1 */
+    int64_t start;        /* every: the first step that is due */
+    int64_t stop;         /* every: steps from here on are not due */
+    const int64_t *steps; /* steps: strictly increasing; copied when the group is added */
+    size_t step_count;
+    double seconds; /* wall clock: more than 0 */
+    trajlog_predicate predicate;
+    void *context;
+    int64_t reserved[4]; /* 0 */
+} trajlog_frequency;
+
+/* Bad values are accepted here and refused by the call that takes the frequency. */
+
+/* The first step that is logged, whatever its number. The group's datasets have no time axis. */
+TRAJLOG_API trajlog_frequency trajlog_once(void);
+/* Steps 0, interval, 2 interval, ... */
+TRAJLOG_API trajlog_frequency trajlog_every(int64_t interval);
+/* Steps start, start + interval, ... that are less than `stop` (TRAJLOG_NO_STOP: no end). */
+TRAJLOG_API trajlog_frequency trajlog_every_between(int64_t interval, int64_t start, int64_t stop);
+/* The steps listed, strictly increasing, at least one. The list is copied when the group is added. */
+TRAJLOG_API trajlog_frequency trajlog_at_steps(const int64_t *steps, size_t step_count);
+/* Step 0, and the steps nearest to 10^(k / per_decade), k = 0, 1, ...; each step once; per_decade 1 to 1000. */
+TRAJLOG_API trajlog_frequency trajlog_logarithmic(int per_decade);
+/* The steps for which `predicate` returns not 0. */
+TRAJLOG_API trajlog_frequency trajlog_when(trajlog_predicate predicate, void *context);
+/* The first step, then the first step that comes at least `seconds` of wall-clock time after the last due one. */
+TRAJLOG_API trajlog_frequency trajlog_wall_clock(double seconds);
+/* The same frequency, with the first step logged due too. */
+TRAJLOG_API trajlog_frequency trajlog_with_first(trajlog_frequency frequency);
+/* The same frequency, with the last step logged due too. Where trajlog_options.total_steps is set, that is the step
+ * with this number of steps before it, and costs nothing. Otherwise the group's fields are copied at each step that is
+ * not due, to be at hand when trajlog_close finds that it was the last; a killed run has no last step. */
+TRAJLOG_API trajlog_frequency trajlog_with_last(trajlog_frequency frequency);
+
+/* The pure part of a frequency, for a run that logs the steps 0, 1, ..., total_steps - 1 and drops none. What is in a
+ * file is said by its `step` dataset: a run that begins later, or drops frames, has fewer rows, and never empty ones.
+ *
+ * is_due:  1 if `step` is due, 0 if not, -1 if only the run can tell (predicate, wall clock) or the frequency is bad.
+ * rows:    the number of rows after `total_steps` steps; -1 likewise. every(10): 95 steps give 10 rows, 101 give 11.
+ * row:     the row that `step` lands in, that is, the number of due steps before it; -1 likewise, and if it is not due.
+ * Neither with_last nor with_first changes the answers unless total_steps is known: with_last counts in rows only.
+ * Any thread. */
+TRAJLOG_API int trajlog_frequency_is_due(const trajlog_frequency *frequency, int64_t step);
+TRAJLOG_API int64_t trajlog_frequency_rows(const trajlog_frequency *frequency, int64_t total_steps);
+TRAJLOG_API int64_t trajlog_frequency_row(const trajlog_frequency *frequency, int64_t step);
+/* "every 10 steps", "once", ...; writes at most `size` bytes with the final null byte into `text`, and returns it. */
+TRAJLOG_API char *trajlog_frequency_text(const trajlog_frequency *frequency, char *text, size_t size);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Writing: options
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct trajlog_writer trajlog_writer; /* a log that is being written */
+typedef struct trajlog_group trajlog_group;   /* owned by its log; valid until trajlog_close */
+typedef struct trajlog_field trajlog_field;   /* owned by its group; valid until trajlog_close */
+
+typedef enum trajlog_existing {
+    TRAJLOG_REFUSE = 0, /* an existing file is an error, and is not touched */
+    TRAJLOG_REPLACE = 1 /* an existing file is replaced, unless another writer has it */
+} trajlog_existing;
+
+/* What trajlog_log does when the queue has no room for the frame. The frame that holds `once` data and a run's first
+ * frame wait for room under every policy. A frame is whole or not there: nothing partial. */
+typedef enum trajlog_policy {
+    TRAJLOG_BLOCK = 0,          /* wait until there is room */
+    TRAJLOG_BLOCK_DEADLINE = 1, /* wait at most block_seconds, then give the frame up and return TRAJLOG_TIMED_OUT */
+    TRAJLOG_DROP_NEWEST = 2,    /* give the frame up and return TRAJLOG_OK */
+    TRAJLOG_FAIL = 3            /* give the frame up and return TRAJLOG_QUEUE_FULL */
+} trajlog_policy;               /* frames given up are counted, and listed in the file; these two statuses do not stick */
+
+typedef struct trajlog_progress {
+    int64_t step;             /* the latest step that was logged */
+    int64_t first_step;       /* the first one */
+    int64_t total_steps;      /* trajlog_options.total_steps; 0 if unknown */
+    double fraction;          /* 0 to 1; NaN if total_steps is unknown */
+    double elapsed_seconds;   /* since the first step */
+    double remaining_seconds; /* estimated from the elapsed ones; NaN if unknown */
+    int64_t frames;           /* accepted so far */
+    int64_t dropped;          /* given up so far */
+    double queue_fill;        /* 0 to 1 */
+} trajlog_progress;
+
+/* Called in the caller's thread from trajlog_log, at most every progress_seconds, and once from trajlog_close. */
+typedef void (*trajlog_progress_callback)(const trajlog_progress *progress, void *context);
+
+/* Start from trajlog_default_options(); 0 and NULL mean the default named behind each. Strings are copied. */
+typedef struct trajlog_options {
+    size_t struct_size;        /* sizeof(trajlog_options): tells the library which members the caller knows */
+    trajlog_existing existing; /* TRAJLOG_REFUSE */
+    const char *config_path;   /* a JSON configuration file to apply (doc/config.md); none */
+    const char *config_text;   /* or its text; none */
+    int32_t synchronous;       /* not 0: no thread and no queue; trajlog_log writes before it returns */
+    trajlog_policy policy;     /* TRAJLOG_BLOCK */
+    double block_seconds;      /* TRAJLOG_BLOCK_DEADLINE's deadline; 1 */
+    size_t queue_bytes;        /* 64 MiB, or room for four of the largest frames if that is more */
+    size_t queue_frames;       /* 4096 */
+    double flush_seconds;      /* a *flushed* commit at least this often; 1 */
+    int64_t total_steps;       /* how many steps the run will log, as a hint; unknown */
+    trajlog_progress_callback progress;
+    void *progress_context;
+    double progress_seconds; /* 0.1 */
+    const char *user;        /* who ran it; nothing is recorded */
+    const char *program;     /* the program that logs, and its version; nothing is recorded */
+    const char *program_version;
+} trajlog_options;
+
+static inline trajlog_options trajlog_default_options(void)
+{
+    trajlog_options options;
+    unsigned char *bytes = (unsigned char *)&options;
+    size_t i;
+    for (i = 0; i < sizeof options; i++) bytes[i] = 0;
+    options.struct_size = sizeof options;
+    return options;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Writing: declaring
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Creates the file `path` and a log on it. `options` may be NULL. On disk afterwards: a valid HDF5 file without groups.
+ *
+ * *log is set on success and on failure (then the log only carries its error, and every call on it returns that), so
+ * that the call may go unchecked; it is NULL only if there was no memory. Always end with trajlog_close.
+ * Status: INVALID_ARGUMENT, FILE_EXISTS, FILE_LOCKED, NOT_FOUND (no such directory), IO_ERROR (errno says why),
+ * INVALID_CONFIG, HDF5_ERROR, OUT_OF_MEMORY. */
+TRAJLOG_API trajlog_status trajlog_create(trajlog_writer **log, const char *path, const trajlog_options *options);
+
+/* Adds a group. `name`: 1 to 255 bytes of UTF-8 without control characters and '/', not "." or "..", not "trajlog".
+ * Returns NULL on failure; the error sticks to the log. Adding to NULL does nothing, so the checks can wait.
+ * Errors: INVALID_ARGUMENT (name, frequency), DUPLICATE_NAME, INVALID_STATE (steps were logged already). */
+TRAJLOG_API trajlog_group *trajlog_add_group(trajlog_writer *log, const char *name, trajlog_frequency frequency);
+
+/* Adds a field. `name` may be a path, "atoms/position", and makes nested HDF5 groups; each part follows the rule for
+ * group names; "step" and "time" are taken. `data` is bound as by trajlog_bind with contiguous strides; NULL if
+ * trajlog_bind or trajlog_set_callback comes later. `unit`: as in "nm ps-1", or NULL. `data` is not owned and not read
+ * before trajlog_log. Returns NULL on failure; the error sticks to the log.
+ * Errors: INVALID_ARGUMENT (name, type, shape: 0 or negative, more than 2^47 bytes), DUPLICATE_NAME, INVALID_STATE. */
+TRAJLOG_API trajlog_field *trajlog_add_field(trajlog_group *group, const char *name, trajlog_type type,
+                                             trajlog_shape shape, const void *data, const char *unit);
+
+/* Binds the field to an array; may be called again at any time between steps, when the simulation reallocates.
+ * `strides` (bytes, one per dimension; may be negative) describe arrays of structs, columns of larger arrays or Fortran
+ * order; NULL: contiguous C order. Status: INVALID_ARGUMENT, or the log's sticking error. */
+TRAJLOG_API trajlog_status trajlog_bind(trajlog_field *field, const void *data, const ptrdiff_t *strides);
+
+/* The same for a Fortran-ordered array: the first dimension of the field's shape varies fastest in memory. */
+TRAJLOG_API trajlog_status trajlog_bind_fortran(trajlog_field *field, const void *data);
+
+/* Fills one frame of the field: writes the field's shape, in C order and in its element type, to `frame`. `state` is
+ * trajlog_log_state's (NULL from trajlog_log). Returns 0, or not 0 on failure: then trajlog_log returns
+ * CALLBACK_FAILED, that sticks, and nothing of the step is logged. Runs in the caller's thread. */
+typedef int (*trajlog_fill)(void *frame, const void *state, void *context);
+TRAJLOG_API trajlog_status trajlog_set_callback(trajlog_field *field, trajlog_fill fill, void *context);
+
+/* The element type in the file, where it differs from the one in memory: FLOAT64 -> FLOAT32, any integer -> any other
+ * (a value out of range is OUT_OF_RANGE at trajlog_log, and nothing of the step is logged), integer -> float,
+ * COMPLEX128 -> COMPLEX64. Status: TYPE_MISMATCH, INVALID_ARGUMENT, INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_store_as(trajlog_field *field, trajlog_type type);
+
+/* One sentence that says what the field is. Copied; NULL removes it. Status: INVALID_ARGUMENT, INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_set_description(trajlog_field *field, const char *description);
+
+/* How a field is stored. 0 means the default behind each. */
+typedef enum trajlog_compression {
+    TRAJLOG_COMPRESSION_DEFAULT = 0, /* none */
+    TRAJLOG_COMPRESSION_NONE = 1,
+    TRAJLOG_COMPRESSION_DEFLATE = 2 /* shuffle and deflate: HDF5's own filters, which every reader has */
+} trajlog_compression;
+typedef struct trajlog_storage {
+    size_t struct_size;              /* sizeof(trajlog_storage) */
+    int64_t chunk_rows;              /* rows per chunk; whole frames, about 1 MiB, at most 8192 */
+    trajlog_compression compression; /* TRAJLOG_COMPRESSION_NONE */
+    int32_t level;                   /* deflate: 1 to 9; 1 */
+    int32_t checksum;                /* not 0: HDF5's fletcher32 on each chunk */
+    int32_t reserved;                /* 0 */
+} trajlog_storage;
+/* Status: INVALID_ARGUMENT, UNSUPPORTED (this libhdf5 has no such filter), INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_set_storage(trajlog_field *field, const trajlog_storage *storage);
+
+/* User metadata: a text under a key, or a JSON object whose members are merged in; at the log, a group or a field.
+ * Both end in one JSON object each, in the schema that the file carries; a key given again is replaced.
+ * Status: INVALID_ARGUMENT (key empty or not UTF-8; no JSON object, or more than 1 MiB of it), INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_set_metadata(trajlog_writer *log, const char *key, const char *text);
+TRAJLOG_API trajlog_status trajlog_set_metadata_json(trajlog_writer *log, const char *json);
+TRAJLOG_API trajlog_status trajlog_group_set_metadata(trajlog_group *group, const char *key, const char *text);
+TRAJLOG_API trajlog_status trajlog_group_set_metadata_json(trajlog_group *group, const char *json);
+TRAJLOG_API trajlog_status trajlog_field_set_metadata(trajlog_field *field, const char *key, const char *text);
+TRAJLOG_API trajlog_status trajlog_field_set_metadata_json(trajlog_field *field, const char *json);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Writing: the run
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Logs a step: for each group that is due, copies its fields into the queue; when it returns, the caller may change its
+ * arrays. Costs a copy: no allocation and no HDF5 call, except the first time, when the configuration is applied, the
+ * groups are made in the file, `once` groups are written and the worker starts; after it no declaration is accepted.
+ *
+ * `step` must exceed the last one and `time` (in the caller's unit, by custom ps) must be finite and not decrease. A
+ * call with such bad input is refused, sticks nothing, and the log goes on.
+ * Status: the log's sticking error, if there is one (a failed worker among them); INVALID_ARGUMENT (time not finite,
+ * no log), NOT_INCREASING, MISSING_VIEW, CALLBACK_FAILED, OUT_OF_RANGE, QUEUE_FULL, TIMED_OUT; at the first step also
+ * INVALID_CONFIG, OUT_OF_MEMORY, IO_ERROR, HDF5_ERROR. */
+TRAJLOG_API trajlog_status trajlog_log(trajlog_writer *log, int64_t step, double time);
+/* The same, with a state that is handed to callbacks and predicates. */
+TRAJLOG_API trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state);
+
+/* Returns when all accepted frames are in the file and a reader that opens it now sees them.
+ * Status: the log's sticking error; INVALID_STATE if this thread holds trajlog_hdf5_lock. */
+TRAJLOG_API trajlog_status trajlog_flush(trajlog_writer *log);
+
+/* Drains the queue, closes the file, frees the log and sets *log to NULL. Always returns, also after an error, and then
+ * returns the log's first error; trajlog_message(NULL) still has its message. NULL, and a *log that is NULL, are OK.
+ * On disk afterwards: a plain HDF5 file that is complete and closed. */
+TRAJLOG_API trajlog_status trajlog_close(trajlog_writer **log);
+
+typedef struct trajlog_statistics {
+    size_t struct_size;       /* sizeof(trajlog_statistics), set by the caller */
+    int64_t steps;            /* trajlog_log calls that were valid */
+    int64_t frames;           /* accepted: queued, or written in synchronous mode */
+    int64_t rows;             /* written, all groups together */
+    int64_t dropped;          /* frames given up because the queue was full */
+    int64_t bytes;            /* of the accepted frames' fields, as stored */
+    int64_t commits;          /* flushed */
+    size_t queue_bytes;       /* the queue's bound */
+    size_t queue_high_bytes;  /* the most that was in it */
+    size_t queue_high_frames; /* likewise */
+    double blocked_seconds;   /* that trajlog_log waited for room */
+    double busy_seconds;      /* that the worker spent writing */
+} trajlog_statistics;
+
+/* May be called from any thread while the log is open; the figures are those of one moment each. A log that carries
+ * only an error has zeros. Status: INVALID_ARGUMENT. */
+TRAJLOG_API trajlog_status trajlog_get_statistics(const trajlog_writer *log, trajlog_statistics *statistics);
+
+/* The message of the log's sticking error, else of its latest refused call, else "". For NULL: the message of the
+ * latest call in this thread that failed, on any log or reader, also one that is closed. Valid until the next call. */
+TRAJLOG_API const char *trajlog_message(const trajlog_writer *log);
+/* The errno that belongs to that message; 0 if none does. */
+TRAJLOG_API int trajlog_error_number(const trajlog_writer *log);
+
+/* The process-wide lock under which this library enters libhdf5; recursive. A host that calls HDF5 itself while a log
+ * or reader is open, in any thread, takes it around its calls if its libhdf5 is not thread-safe. Do not hold it across
+ * trajlog_log or trajlog_flush, which may wait for the worker; trajlog_close gives it up while it waits. */
+TRAJLOG_API void trajlog_hdf5_lock(void);
+TRAJLOG_API void trajlog_hdf5_unlock(void);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct trajlog_reader trajlog_reader;
+
+/* What a reader knows of a file, a group, a field. Owned by the reader; valid until trajlog_refresh or
+ * trajlog_reader_close. Texts are never NULL. Members may be added at the end of each. */
+typedef struct trajlog_file_info {
+    const char *path;
+    int32_t format_version;  /* 1; 0 for a file of the seed system (kUPS) */
+    int32_t group_count;
+    int64_t actual_steps;    /* the last step logged + 1; -1 if the file does not say */
+    int64_t dropped;         /* frames given up */
+    const char *metadata;    /* a JSON object */
+    const char *environment; /* a JSON object: software and versions */
+    const char *schema;      /* the file's whole schema, JSON; "" for format 0 */
+} trajlog_file_info;
+
+typedef struct trajlog_group_info {
+    const char *name;
+    int32_t once;            /* not 0: no time axis; rows is 1 if it was written */
+    int32_t field_count;
+    int64_t rows;
+    const char *frequency;   /* in words: "every 10 steps" */
+    int64_t first_step, last_step;   /* 0 where there are no rows, or no steps (once, format 0) */
+    double first_time, last_time;    /* NaN likewise */
+    const char *metadata;    /* a JSON object */
+} trajlog_group_info;
+
+typedef struct trajlog_field_info {
+    const char *name;
+    const char *unit;        /* "" if none */
+    const char *description; /* "" if none */
+    trajlog_type type;       /* in the simulation's memory */
+    trajlog_type stored_type;
+    trajlog_shape shape;     /* of one frame */
+    const char *storage;     /* in words: "87 rows per chunk, deflate 1" */
+    int64_t stored_bytes;    /* that the dataset takes in the file */
+    const char *metadata;    /* a JSON object */
+} trajlog_field_info;
+
+/* A range of frames that were given up because the queue was full. */
+typedef struct trajlog_drop {
+    int64_t first_step, last_step; /* both inclusive */
+    int64_t frames;                /* that were due between them */
+} trajlog_drop;
+
+/* Opens a file for reading, also one that is being written or whose writer was killed: rows are those committed at this
+ * moment. *reader is set as trajlog_create sets *log. Status: NOT_FOUND, IO_ERROR, INVALID_FILE (no trajlog or seed
+ * file, or broken), UNSUPPORTED (a later format), HDF5_ERROR, OUT_OF_MEMORY. */
+TRAJLOG_API trajlog_status trajlog_open(trajlog_reader **reader, const char *path);
+/* Frees the reader and sets *reader to NULL; NULL and a *reader that is NULL are OK. */
+TRAJLOG_API trajlog_status trajlog_reader_close(trajlog_reader **reader);
+/* Looks again: rows that were committed since trajlog_open, or the last refresh, appear. Infos become invalid. */
+TRAJLOG_API trajlog_status trajlog_refresh(trajlog_reader *reader);
+
+/* Message and errno of the reader's latest failed call; as for logs. */
+TRAJLOG_API const char *trajlog_reader_message(const trajlog_reader *reader);
+TRAJLOG_API int trajlog_reader_error_number(const trajlog_reader *reader);
+
+/* NULL if the reader is not open, or there is no such group or field. */
+TRAJLOG_API const trajlog_file_info *trajlog_reader_file(const trajlog_reader *reader);
+TRAJLOG_API const trajlog_group_info *trajlog_reader_group(const trajlog_reader *reader, int32_t group);
+TRAJLOG_API const trajlog_field_info *trajlog_reader_field(const trajlog_reader *reader, int32_t group, int32_t field);
+/* The number of the group, or of the field in the group; -1 if there is none of that name. */
+TRAJLOG_API int32_t trajlog_find_group(const trajlog_reader *reader, const char *group);
+TRAJLOG_API int32_t trajlog_find_field(const trajlog_reader *reader, const char *group, const char *field);
+
+/* The ranges of dropped frames, oldest first; at most `capacity` of them into `drops` (may be NULL with 0).
+ * *count is how many there are. */
+TRAJLOG_API trajlog_status trajlog_reader_drops(trajlog_reader *reader, trajlog_drop *drops, size_t capacity,
+                                                size_t *count);
+
+typedef enum trajlog_rows_kind {
+    TRAJLOG_ROWS_RANGE = 1,
+    TRAJLOG_ROWS_LIST = 2,
+    TRAJLOG_ROWS_STEPS = 3,
+    TRAJLOG_ROWS_TIMES = 4,
+    TRAJLOG_ROWS_INDEX = 5,
+    TRAJLOG_ROWS_STEP = 6
+} trajlog_rows_kind;
+
+#define TRAJLOG_ROWS_END INT64_MAX
+
+/* Which rows to read. Of a `once` group, only trajlog_all_rows and row 0 (or -1) exist. */
+typedef struct trajlog_rows {
+    trajlog_rows_kind kind;
+    int32_t reserved;
+    int64_t start, stop, stride;
+    const int64_t *list;
+    size_t list_count;
+    double start_time, stop_time;
+} trajlog_rows;
+
+TRAJLOG_API trajlog_rows trajlog_all_rows(void);
+/* One row; negative: from the end, -1 is the last. NOT_FOUND if there is no such row. */
+TRAJLOG_API trajlog_rows trajlog_row(int64_t row);
+/* Rows start, start + stride, ... before `stop`; as a Python slice: negative from the end, clipped; stride at least 1.
+ * TRAJLOG_ROWS_END as `stop`: to the end. */
+TRAJLOG_API trajlog_rows trajlog_row_range(int64_t start, int64_t stop, int64_t stride);
+/* The rows listed, in that order, negative from the end; repeats are allowed. The list is not copied. */
+TRAJLOG_API trajlog_rows trajlog_row_list(const int64_t *rows, size_t count);
+/* The row of exactly this step; NOT_FOUND if there is none. */
+TRAJLOG_API trajlog_rows trajlog_row_at_step(int64_t step);
+/* All rows with first <= step <= last; with start <= time <= stop. Binary search. */
+TRAJLOG_API trajlog_rows trajlog_rows_in_steps(int64_t first, int64_t last);
+TRAJLOG_API trajlog_rows trajlog_rows_in_times(double start, double stop);
+
+/* How many rows a selection has in a group. Status: NOT_FOUND, INVALID_ARGUMENT. */
+TRAJLOG_API trajlog_status trajlog_count_rows(trajlog_reader *reader, const char *group, trajlog_rows rows,
+                                              int64_t *count);
+
+/* Reads rows of a field into the caller's memory: [rows, shape...] in C order, elements of `type` (the conversions of
+ * trajlog_store_as, and FLOAT32 <-> FLOAT64, integer -> complex; 0: as stored). `field` may be "step" (INT64) or "time"
+ * (FLOAT64). `bytes` is the size of `data`. *row_count (may be NULL) is the number of rows read.
+ * Status: NOT_FOUND, INVALID_ARGUMENT, OUT_OF_RANGE (`data` too small; a value that does not fit), TYPE_MISMATCH,
+ * UNSUPPORTED (a filter that this libhdf5 does not have, by name), INVALID_FILE, HDF5_ERROR, IO_ERROR. */
+TRAJLOG_API trajlog_status trajlog_read(trajlog_reader *reader, const char *group, const char *field, trajlog_rows rows,
+                                        trajlog_type type, void *data, size_t bytes, int64_t *row_count);
+/* The same into memory that is allocated; free it with trajlog_free. *data is NULL on failure. */
+TRAJLOG_API trajlog_status trajlog_read_new(trajlog_reader *reader, const char *group, const char *field,
+                                            trajlog_rows rows, trajlog_type type, void **data, int64_t *row_count);
+TRAJLOG_API void trajlog_free(void *data);
+
+/* One field of a selection. */
+typedef struct trajlog_request {
+    const char *field;
+    trajlog_type type; /* 0: as stored */
+    void *data;
+    size_t bytes;
+} trajlog_request;
+/* Reads the same rows of several fields. All or nothing is promised of the status only, not of the memory. */
+TRAJLOG_API trajlog_status trajlog_read_fields(trajlog_reader *reader, const char *group, trajlog_rows rows,
+                                               const trajlog_request *requests, size_t request_count,
+                                               int64_t *row_count);
+
+/* Streaming: a walk through the rows of a group in blocks, in memory that does not grow with the file. */
+typedef struct trajlog_stream trajlog_stream;
+typedef struct trajlog_block {
+    int64_t first_row;     /* the place of the block's first row in the selection: 0, block_rows, ... */
+    int64_t row_count;     /* 1 to block_rows */
+    const int64_t *step;   /* [row_count] */
+    const double *time;    /* [row_count] */
+    const void **fields;   /* [field_count]: each [row_count, shape...], in the order of the request */
+} trajlog_block;
+/* `fields`: names, in the order wanted; NULL with 0: all of the group. `types`: one per field, or NULL: as stored.
+ * `block_rows`: 0: about 4 MiB. Status: as trajlog_read. Close the stream before its reader. */
+TRAJLOG_API trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_reader *reader, const char *group,
+                                               trajlog_rows rows, const char *const *fields, const trajlog_type *types,
+                                               size_t field_count, int64_t block_rows);
+/* The next block; it and its memory are the stream's, valid until the next call. TRAJLOG_END after the last. */
+TRAJLOG_API trajlog_status trajlog_stream_next(trajlog_stream *stream, trajlog_block *block);
+TRAJLOG_API void trajlog_stream_close(trajlog_stream **stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,40 @@
+/* Frequencies: which step is due. Pure; a run's own memory of what was due is in `struct schedule`. */
+#ifndef MODEL_FREQUENCY_H
+#define MODEL_FREQUENCY_H
+
+#include <stdbool.h>
+
+#include "model/status.h"
+
+/* INVALID_ARGUMENT with what is wrong and what is allowed. */
+trajlog_status frequency_check(const trajlog_frequency *frequency, struct error *error);
+
+/* Whether the pure functions of trajlog.h know the answer (not predicate, wall clock). */
+bool frequency_is_static(const trajlog_frequency *frequency);
+
+#define NEVER_DUE INT64_MAX
+
+/* The first step >= `step` that is due; NEVER_DUE if there is none. Static frequencies only; `once` counts as step 0. */
+int64_t frequency_next_due(const trajlog_frequency *frequency, int64_t step);
+
+/* A frequency during a run. */
+struct schedule {
+    const trajlog_frequency *frequency; /* not owned */
+    int64_t total_steps;                /* the hint; 0 if unknown */
+    int64_t first_step;                 /* the first step logged; valid once started */
+    bool started;
+    int64_t next_due;       /* static: no step before this one is due; lets the caller skip the rest */
+    double last_due_clock;  /* wall clock: seconds, when the last due step was accepted */
+};
+
+void schedule_init(struct schedule *schedule, const trajlog_frequency *frequency, int64_t total_steps);
+
+/* Whether `step` is due, the schedule unchanged. `clock` is monotonic seconds, only used by wall clock. Predicates are
+ * called here. The first call's step counts as the first step. */
+bool schedule_is_due(const struct schedule *schedule, int64_t step, double time, const void *state, double clock);
+
+/* Tells the schedule that `step` was logged, and whether it was due and its frame was taken. Steps that are refused are
+ * not told. A due step whose frame was dropped is told with due = true. */
+void schedule_advance(struct schedule *schedule, int64_t step, bool due, double clock);
+
+#endif

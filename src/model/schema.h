@@ -1,0 +1,72 @@
+/* The schema: what a log declares. Groups of fields, with types, shapes, units, frequencies, storage, metadata.
+ * Owns all its strings and lists. Knows no views, no HDF5, no threads. */
+#ifndef MODEL_SCHEMA_H
+#define MODEL_SCHEMA_H
+
+#include "model/element.h"
+#include "model/frequency.h"
+
+struct json_t; /* jansson's; seen inside only by schema_json.c and config.c */
+
+struct storage {
+    int64_t chunk_rows; /* 0: chosen by the store */
+    trajlog_compression compression;
+    int level; /* 0: default */
+    bool checksum;
+};
+
+struct field {
+    char *name; /* a path: "atoms/position" */
+    trajlog_type type;
+    trajlog_type stored_type;
+    trajlog_shape shape;
+    char *unit;        /* "" if none */
+    char *description; /* "" if none */
+    struct storage storage;
+    struct json_t *metadata; /* an object; NULL: empty */
+    bool enabled;            /* a configuration can switch it off: then it is not in the file */
+    int64_t element_count;   /* of one frame */
+    size_t memory_bytes;     /* of one frame, in `type` */
+    size_t stored_bytes;     /* of one frame, in `stored_type` */
+};
+
+struct group {
+    char *name;
+    trajlog_frequency frequency; /* its list of steps is owned */
+    struct field **fields;       /* in the order of declaration; addresses are stable */
+    size_t field_count;
+    struct json_t *metadata;
+    bool enabled;
+};
+
+struct schema {
+    struct group **groups; /* in the order of declaration; addresses are stable */
+    size_t group_count;
+    struct json_t *metadata;
+    struct json_t *environment; /* software and versions, an object of texts */
+    char *user, *program, *program_version; /* "" if not given */
+    char *created;                          /* ISO 8601, UTC; "" if not known */
+};
+
+struct schema *schema_new(void); /* NULL: out of memory */
+void schema_free(struct schema *schema);
+
+/* Errors as trajlog_add_group and trajlog_add_field; messages name group and field. */
+trajlog_status schema_add_group(struct schema *schema, const char *name, trajlog_frequency frequency,
+                                struct group **group, struct error *error);
+trajlog_status schema_add_field(struct group *group, const char *name, trajlog_type type, trajlog_shape shape,
+                                const char *unit, struct field **field, struct error *error);
+trajlog_status group_set_frequency(struct group *group, trajlog_frequency frequency, struct error *error);
+trajlog_status field_set_stored_type(const struct group *group, struct field *field, trajlog_type type,
+                                     struct error *error);
+trajlog_status field_set_description(struct field *field, const char *description, struct error *error);
+trajlog_status field_set_storage(const struct group *group, struct field *field, const struct storage *storage,
+                                 struct error *error);
+trajlog_status schema_set_text(char **where, const char *text, struct error *error); /* copies; NULL becomes "" */
+
+struct group *schema_find_group(const struct schema *schema, const char *name);
+struct field *group_find_field(const struct group *group, const char *name);
+
+bool group_is_once(const struct group *group);
+
+#endif

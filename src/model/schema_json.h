@@ -1,0 +1,29 @@
+/* The schema as JSON text, and back. See doc/format.md, "The schema". */
+#ifndef MODEL_SCHEMA_JSON_H
+#define MODEL_SCHEMA_JSON_H
+
+#include "model/schema.h"
+
+/* Sets key -> text, or merges a JSON object, into *object (made when NULL). INVALID_ARGUMENT as trajlog_set_metadata. */
+trajlog_status metadata_set(struct json_t **object, const char *key, const char *text, struct error *error);
+trajlog_status metadata_merge(struct json_t **object, const char *json, struct error *error);
+void metadata_free(struct json_t *object);
+/* The object as JSON text, "{}" for NULL; free() it. NULL: out of memory. */
+char *metadata_text(const struct json_t *object);
+
+/* The enabled groups and fields, with everything the schema knows; free() it. NULL: out of memory. */
+char *schema_to_json(const struct schema *schema);
+/* The names as a JSON list: `group_names` (all enabled groups), a group's `paths` (its enabled fields). free() it. */
+char *schema_group_names_json(const struct schema *schema);
+char *group_paths_json(const struct group *group);
+
+/* Parses and checks a schema from a file: at most 1 MiB of text... of any origin, so nothing in it is trusted.
+ * INVALID_FILE says where and what; UNSUPPORTED: a later format version. */
+trajlog_status schema_from_json(const char *text, size_t length, struct schema **schema, struct error *error);
+
+/* A JSON list of names, from `group_names` or `paths` of any file. *names is an array of `count` strings; free with
+ * names_free. INVALID_FILE. */
+trajlog_status names_from_json(const char *text, size_t length, char ***names, size_t *count, struct error *error);
+void names_free(char **names, size_t count);
+
+#endif

@@ -1,0 +1,26 @@
+/* Unit tests with cmocka. `TEST_MAIN(tests)` makes a program that runs all its tests, prints their names with --list,
+ * or runs the one that is named: the runner gives each test a process and a time limit of its own. */
+#ifndef TEST_HARNESS_H
+#define TEST_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TEST_MAIN(tests)                                                                                               \
+    int main(int argc, char **argv)                                                                                    \
+    {                                                                                                                  \
+        if (argc > 1 && strcmp(argv[1], "--list") == 0) {                                                              \
+            for (size_t i = 0; i < sizeof(tests) / sizeof(tests)[0]; i++) puts((tests)[i].name);                       \
+            return 0;                                                                                                  \
+        }                                                                                                              \
+        if (argc > 1) cmocka_set_test_filter(argv[1]);                                                                 \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                                              \
+    }
+
+#endif
