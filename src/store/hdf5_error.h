@@ -11,6 +11,7 @@ trajlog_status hdf5_error(struct error *error, const char *format, ...) __attrib
 /* Silences libhdf5's own printing between the two, for this thread; nests. Restores what the host had set. */
 struct hdf5_quiet {
     void *function, *context;
+    unsigned version; /* of libhdf5's interface that the host used: 1 or 2; 0: nothing to restore */
 };
 void hdf5_quiet_begin(struct hdf5_quiet *quiet);
 void hdf5_quiet_end(struct hdf5_quiet *quiet);
