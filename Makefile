@@ -1,40 +1,237 @@
-# trajlog: make help explains the targets.
+# trajlog: `make help` explains the targets.
 
 BUILD  ?= build
-CC     ?= gcc
 AR     ?= ar
+OBJCOPY ?= objcopy
 PYTHON ?= /usr/bin/python3
-prefix ?= /usr/local
+DEMO   ?= demo.h5
+
+# Where `make install` puts things; below DESTDIR, if that is set.
+prefix       ?= /usr/local
+exec_prefix  ?= $(prefix)
+bindir       ?= $(exec_prefix)/bin
+libdir       ?= $(exec_prefix)/lib
+includedir   ?= $(prefix)/include
+mandir       ?= $(prefix)/share/man
+pkgconfigdir ?= $(libdir)/pkgconfig
+
+ifneq ($(filter setup setup-ci,$(MAKECMDGOALS)),)
+# ----------------------------------------------------------------------------------------------------------------------
+# `make setup demo`: the packages first. What is there to build with is looked for afterwards, by a second make that gets
+# the other goals; this one knows nothing of them.
+
+AFTER_SETUP := $(filter-out setup setup-ci,$(MAKECMDGOALS))
+
+setup: ## install what building and testing needs (Debian, Ubuntu; elsewhere: print it)
+	@scripts/setup
+
+setup-ci: ## the same, and what only .ci/run needs: LAMMPS, clang, cmake, valgrind
+	@scripts/setup ci
+
+after-setup: $(filter setup setup-ci,$(MAKECMDGOALS))
+	@rm -f $(BUILD)/config.mk
+	$(if $(AFTER_SETUP),+@$(MAKE) --no-print-directory $(AFTER_SETUP))
+
+$(AFTER_SETUP): after-setup
+	@:
+
+.PHONY: setup setup-ci after-setup $(AFTER_SETUP)
+
+else
+# ----------------------------------------------------------------------------------------------------------------------
+
+all: library tool examples ## the library, the tool and the examples (the default)
+
+# Goals that need no libraries do not look for any.
+ifneq ($(filter-out help clean config uninstall format,$(or $(MAKECMDGOALS),all)),)
+include $(BUILD)/config.mk
+endif
+
+# The version is in the public header, and nowhere else.
+header_number = $(shell sed -n 's/^\#define TRAJLOG_VERSION_$(1) \([0-9]*\).*/\1/p' include/trajlog.h)
+MAJOR   := $(call header_number,MAJOR)
+VERSION := $(MAJOR).$(call header_number,MINOR).$(call header_number,PATCH)
+
+# One line for each file that is made; V=1 shows the whole command.
+Q = $(if $(V),,@echo '  $@';)
 
 CFLAGS ?= -O2 -g
-WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
-HDF5_CFLAGS := $(shell pkg-config --cflags hdf5)
-HDF5_LIBS := $(shell pkg-config --libs hdf5)
-JANSSON_CFLAGS := $(shell pkg-config --cflags jansson)
-JANSSON_LIBS := $(shell pkg-config --libs jansson)
-
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith $(if $(WERROR),-Werror)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(CFLAGS)
 INCLUDES = -Iinclude -Isrc $(HDF5_CFLAGS) $(JANSSON_CFLAGS)
-LIBS = $(HDF5_LIBS) $(JANSSON_LIBS) -lz -lm -pthread
+LIBS = $(HDF5_LIBS) $(JANSSON_LIBS) -lm -pthread
+DEPENDENCIES = -MMD -MP -MF $@.d
 
-LIBRARY_SOURCES = $(wildcard src/model/*.c src/store/*.c src/write/*.c src/read/*.c)
-LIBRARY_OBJECTS = $(LIBRARY_SOURCES:%.c=$(BUILD)/obj/%.o)
+LIBRARY_SOURCES := $(wildcard src/model/*.c src/store/*.c src/write/*.c src/read/*.c)
+LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(BUILD)/obj/%.o)
+TOOL_SOURCES    := $(wildcard src/tool/*.c)
+TOOL_OBJECTS    := $(TOOL_SOURCES:%.c=$(BUILD)/obj/%.o)
+EXAMPLE_SOURCES := $(filter-out $(if $(HAVE_LAMMPS),,examples/lammps_log.c),$(wildcard examples/*.c))
+EXAMPLES        := $(EXAMPLE_SOURCES:%.c=$(BUILD)/%)
+UNIT_TESTS      := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
+TEST_PROGRAMS   := $(patsubst test/programs/%.c,$(BUILD)/test/programs/%,$(wildcard test/programs/*.c))
+C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/unit/*.[ch] test/programs/*.[ch])
 
-all: $(BUILD)/libtrajlog-internal.a
+SHARED_NAME = libtrajlog.so.$(VERSION)
+SONAME      = libtrajlog.so.$(MAJOR)
+LIBRARIES   = $(BUILD)/libtrajlog.a $(BUILD)/libtrajlog.so
 
-$(BUILD)/obj/%.o: %.c
+library: $(LIBRARIES) ## build/libtrajlog.a and build/libtrajlog.so
+tool: $(if $(TOOL_SOURCES),$(BUILD)/trajlog) ## build/trajlog, the command
+examples: $(EXAMPLES) ## build/examples/*; lammps_log where LAMMPS is installed
+
+# ----------------------------------------------------------------------------------------------------------------------
+# What is there to build with
+
+config: ## look for libraries anew, and show what was found
+	@rm -f $(BUILD)/config.mk
+	@$(MAKE) --no-print-directory $(BUILD)/config.mk
+	@cat $(BUILD)/config.mk
+
+$(BUILD)/config.mk: scripts/configure
+	@PYTHON='$(PYTHON)' scripts/configure $@
+
+# Changes when compiler or options do: then everything is built anew.
+$(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INCLUDES) -MMD -MP -c $< -o $@
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(INCLUDES) $(LDFLAGS) $(LIBS)' | cmp -s - $@ || \
+	    printf '%s\n' '$(CC) $(ALL_CFLAGS) $(INCLUDES) $(LDFLAGS) $(LIBS)' >$@
 
-# All names visible: for our own tests, which look inside.
+# ----------------------------------------------------------------------------------------------------------------------
+# The library
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) $(DEPENDENCIES) -c $< -o $@
+
+# For our own tests, which look inside: internal names can be linked.
 $(BUILD)/libtrajlog-internal.a: $(LIBRARY_OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
+
+# For everybody else. Hidden names are made local, so that a host's own queue_push does not meet ours; that takes one
+# object for the whole library.
+$(BUILD)/libtrajlog.a: $(LIBRARY_OBJECTS)
+	@rm -f $@
+	@$(LD) -r -o $(BUILD)/obj/trajlog.o $^
+	@$(OBJCOPY) --localize-hidden $(BUILD)/obj/trajlog.o
+	$(Q)$(AR) rcs $@ $(BUILD)/obj/trajlog.o
+
+# A sanitizer's run-time functions come with the program: then not every name is known here.
+NO_UNDEFINED = $(if $(findstring -fsanitize,$(LDFLAGS)),,-Wl,-z,defs)
+$(BUILD)/$(SHARED_NAME): $(LIBRARY_OBJECTS)
+	$(Q)$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,-soname,$(SONAME) -Wl,--as-needed $(NO_UNDEFINED) $^ -o $@ $(LIBS)
+
+$(BUILD)/libtrajlog.so: $(BUILD)/$(SHARED_NAME)
+	@ln -sf $(SHARED_NAME) $(BUILD)/$(SONAME)
+	@ln -sf $(SONAME) $@
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Programs: the tool and the examples see the public header only, and carry the library with them.
+
+PUBLIC_CFLAGS = -Iinclude $(JANSSON_CFLAGS)
+$(TOOL_OBJECTS): INCLUDES = $(PUBLIC_CFLAGS)
+
+$(BUILD)/trajlog: $(TOOL_OBJECTS) $(BUILD)/libtrajlog.a
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed $^ -o $@ $(LIBS)
+
+$(BUILD)/examples/lammps_log: EXTRA_CFLAGS = $(LAMMPS_CFLAGS)
+$(BUILD)/examples/lammps_log: EXTRA_LIBS = $(LAMMPS_LIBS)
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libtrajlog.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PUBLIC_CFLAGS) $(EXTRA_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ \
+	    $(LDFLAGS) -Wl,--as-needed $(EXTRA_LIBS) $(LIBS)
 
 # Unit tests: test/unit/test_NAME.c makes build/test/test_NAME.
 $(BUILD)/test/%: test/unit/%.c $(BUILD)/libtrajlog-internal.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INCLUDES) -Itest $< $(BUILD)/libtrajlog-internal.a -o $@ $(LDFLAGS) -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) -Itest $(DEPENDENCIES) $< $(BUILD)/libtrajlog-internal.a -o $@ \
+	    $(LDFLAGS) $(or $(CMOCKA_LIBS),-lcmocka) $(LIBS)
 
--include $(LIBRARY_OBJECTS:.o=.d)
-.PHONY: all
+# Programs that black-box tests run: test/programs/NAME.c makes build/test/programs/NAME, linked as a user's would be.
+$(BUILD)/test/programs/%: test/programs/%.c $(BUILD)/libtrajlog.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude $(HDF5_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
+
+-include $(addsuffix .d,$(LIBRARY_OBJECTS) $(TOOL_OBJECTS) $(EXAMPLES) $(UNIT_TESTS) $(TEST_PROGRAMS))
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Trying it
+
+demo: all ## simulate argon, log it to demo.h5, and show what is in the file
+	rm -f $(DEMO)
+	$(BUILD)/examples/md_argon --out $(DEMO)
+	$(BUILD)/trajlog info $(DEMO)
+
+# Two processes where pytest-xdist is installed; PYTEST_FLAGS can say more: make test PYTEST_FLAGS='-k queue'.
+PYTEST = TRAJLOG_BUILD='$(abspath $(BUILD))' CC='$(CC)' $(PYTHON) -B -m pytest -q \
+    -o cache_dir='$(abspath $(BUILD))/pytest' $(if $(HAVE_XDIST),-n 2)
+TESTS ?= test
+
+tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) ## build the tests, without running them
+
+test: tests ## all tests: the C tests, and the Python tests that look at the files from outside
+	$(PYTEST) $(PYTEST_FLAGS) $(TESTS)
+
+SANITIZED = $(MAKE) --no-print-directory test PYTEST_FLAGS='$(PYTEST_FLAGS)'
+ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+TSAN_FLAGS = -fsanitize=thread
+
+test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(SANITIZED) BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' LDFLAGS='$(ASAN_FLAGS)' \
+	    TESTS='test/unit'
+
+test-tsan: ## queue, worker and writer under ThreadSanitizer
+	$(SANITIZED) BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
+	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c)'
+
+test-valgrind: tests ## the C tests under valgrind
+	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full' $(PYTEST) $(PYTEST_FLAGS) test/unit
+
+lint: ## check the format with clang-format, and the code with clang-tidy
+	clang-format --dry-run -Werror $(C_FILES)
+	clang-tidy --quiet $(LIBRARY_SOURCES) $(TOOL_SOURCES) -- -std=c11 -D_GNU_SOURCE $(INCLUDES)
+
+format: ## let clang-format rewrite the C files
+	clang-format -i $(C_FILES)
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Installing
+
+INSTALL = install
+
+$(BUILD)/trajlog.pc: trajlog.pc.in $(BUILD)/config.mk FORCE
+	@sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
+	    -e 's|@version@|$(VERSION)|' -e 's|@requires@|$(PC_REQUIRES)|' -e 's|@libs@|$(PC_LIBS)|' $< >$@
+
+install: library tool $(BUILD)/trajlog.pc ## header, libraries, trajlog.pc, man pages and tool, to prefix=/usr/local; DESTDIR=
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir) $(DESTDIR)$(includedir) $(DESTDIR)$(pkgconfigdir) \
+	    $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man3
+	$(INSTALL) -m 644 include/trajlog.h $(DESTDIR)$(includedir)/trajlog.h
+	$(INSTALL) -m 644 $(BUILD)/libtrajlog.a $(DESTDIR)$(libdir)/libtrajlog.a
+	$(INSTALL) -m 755 $(BUILD)/$(SHARED_NAME) $(DESTDIR)$(libdir)/$(SHARED_NAME)
+	ln -sf $(SHARED_NAME) $(DESTDIR)$(libdir)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libtrajlog.so
+	$(INSTALL) -m 644 $(BUILD)/trajlog.pc $(DESTDIR)$(pkgconfigdir)/trajlog.pc
+	$(INSTALL) -m 755 $(BUILD)/trajlog $(DESTDIR)$(bindir)/trajlog
+	$(INSTALL) -m 644 doc/trajlog.1 $(DESTDIR)$(mandir)/man1/trajlog.1
+	$(INSTALL) -m 644 doc/trajlog.3 $(DESTDIR)$(mandir)/man3/trajlog.3
+
+uninstall: ## remove what `make install` with the same prefix and DESTDIR has put there
+	rm -f $(DESTDIR)$(includedir)/trajlog.h $(DESTDIR)$(libdir)/libtrajlog.a $(DESTDIR)$(libdir)/libtrajlog.so \
+	    $(DESTDIR)$(libdir)/$(SONAME) $(DESTDIR)$(libdir)/$(SHARED_NAME) $(DESTDIR)$(pkgconfigdir)/trajlog.pc \
+	    $(DESTDIR)$(bindir)/trajlog $(DESTDIR)$(mandir)/man1/trajlog.1 $(DESTDIR)$(mandir)/man3/trajlog.3
+
+clean: ## remove what was built
+	rm -rf $(BUILD) $(DEMO)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@echo 'Variables: CC CFLAGS LDFLAGS BUILD WERROR=1 V=1 PYTHON prefix DESTDIR HDF5_CFLAGS HDF5_LIBS PYTEST_FLAGS'
+
+FORCE:
+
+.PHONY: all library tool examples config demo tests test test-asan test-tsan test-valgrind lint format install \
+    uninstall clean help FORCE
+.DELETE_ON_ERROR:
+endif
