@@ -58,8 +58,10 @@ Q = $(if $(V),,@echo '  $@';)
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith $(if $(WERROR),-Werror)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(CFLAGS)
-INCLUDES = -Iinclude -Isrc $(HDF5_CFLAGS) $(JANSSON_CFLAGS)
-LIBS = $(HDF5_LIBS) $(JANSSON_LIBS) -lm -pthread
+CODEC_CFLAGS = $(ZLIB_CFLAGS) $(if $(HAVE_ISAL),-DHAVE_ISAL $(ISAL_CFLAGS)) \
+    $(if $(HAVE_LIBDEFLATE),-DHAVE_LIBDEFLATE $(LIBDEFLATE_CFLAGS))
+INCLUDES = -Iinclude -Isrc $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(CODEC_CFLAGS)
+LIBS = $(HDF5_LIBS) $(JANSSON_LIBS) $(LIBDEFLATE_LIBS) $(ISAL_LIBS) $(ZLIB_LIBS) -lm -pthread
 DEPENDENCIES = -MMD -MP -MF $@.d
 
 LIBRARY_SOURCES := $(wildcard src/model/*.c src/store/*.c src/write/*.c src/read/*.c)
@@ -85,7 +87,7 @@ examples: $(EXAMPLES) ## build/examples/*; lammps_log where LAMMPS is installed
 
 config: ## look for libraries anew, and show what was found
 	@rm -f $(BUILD)/config.mk
-	@$(MAKE) --no-print-directory $(BUILD)/config.mk
+	@$(MAKE) -s --no-print-directory $(BUILD)/config.mk
 	@cat $(BUILD)/config.mk
 
 $(BUILD)/config.mk: scripts/configure
@@ -190,7 +192,8 @@ test-valgrind: tests ## the C tests under valgrind
 
 lint: ## check the format with clang-format, and the code with clang-tidy
 	clang-format --dry-run -Werror $(C_FILES)
-	clang-tidy --quiet $(LIBRARY_SOURCES) $(TOOL_SOURCES) -- -std=c11 -D_GNU_SOURCE $(INCLUDES)
+	printf '%s\n' $(LIBRARY_SOURCES) $(TOOL_SOURCES) | \
+	    xargs -P 2 -I FILE clang-tidy --quiet FILE -- -std=c11 -D_GNU_SOURCE $(INCLUDES)
 
 format: ## let clang-format rewrite the C files
 	clang-format -i $(C_FILES)
