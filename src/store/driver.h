@@ -1,0 +1,125 @@
+/* The commit driver: an HDF5 virtual file driver under all writing. Whatever moment a run is killed at, the file at
+ * `path` opens with any HDF5 >= 1.10 and shows the last commit. The reasoning is in driver.c. Knows files, blocks and
+ * the order of writes; knows nothing of groups, fields and rows. Under the HDF5 lock, one thread at a time. hdf5.h must
+ * be included before.
+ *
+ * A new file                                            An existing file (resume)
+ *
+ *     driver_create          makes PATH.new                 driver_open           completes what a crash left
+ *     driver_use, H5Fcreate  with the list                  driver_use, H5Fopen   H5F_ACC_RDWR, with the list
+ *     H5Fflush, driver_show  a valid file is at PATH        new objects and attributes, then every H5?close
+ *     groups, datasets, attributes, `once` data             H5Fflush, driver_publish
+ *     H5Fstart_swmr_write, H5Fflush                         H5Fstart_swmr_write
+ *     driver_publish         all of it is at PATH           drop rows: H5Dset_extent
+ *                                                           H5Fflush, driver_publish
+ *
+ * and then for both, again and again,
+ *
+ *     H5Dwrite_chunk into every dataset, H5Dset_extent to the new row count, H5Awrite of attributes that exist
+ *     H5Fflush(H5F_SCOPE_LOCAL), driver_commit
+ *
+ * and at the end
+ *
+ *     a last commit, driver_finish, H5Fclose, driver_error (what went wrong in H5Fclose), driver_destroy.
+ *
+ * H5Fclose without driver_finish leaves the file as a kill would: at its last commit, valid.
+ *
+ * After the first failure (driver_error says which) every H5 call still succeeds, into nothing: the file stays at its
+ * last commit, libhdf5 is led on and can be closed. So look at driver_error, or at driver_commit's status, and not at
+ * libhdf5's. */
+#ifndef STORE_DRIVER_H
+#define STORE_DRIVER_H
+
+#include <hdf5.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "model/status.h"
+#include "store/file.h"
+
+struct driver;
+
+/* Every system call that the driver and its journal make on the file system; so that a test can record them, and make
+ * the k-th fail. Returns and errno as the calls they are named after. `context` is handed to each. */
+struct driver_io {
+    void *context;
+    int (*open)(void *context, const char *path, int flags, mode_t mode);
+    int (*close)(void *context, int descriptor);
+    ssize_t (*read)(void *context, int descriptor, void *data, size_t size, off_t offset);
+    ssize_t (*write)(void *context, int descriptor, const void *data, size_t size, off_t offset);
+    int (*truncate)(void *context, int descriptor, off_t size);
+    int (*sync)(void *context, int descriptor, bool data_only);
+    int (*rename)(void *context, const char *from, const char *to);
+    int (*link)(void *context, const char *from, const char *to);
+    int (*remove)(void *context, const char *path);
+};
+
+/* The system's own. Refuses a write behind RLIMIT_FSIZE with EFBIG, for which the kernel would send SIGXFSZ. */
+extern const struct driver_io driver_io_system;
+
+/* Begins a new file under the name PATH.new (whatever had that name is lost). The caller owns `path`; see ownership.h.
+ * `io` may be NULL: the system's. *driver is NULL on failure. Errors: NOT_FOUND (no such directory), IO_ERROR,
+ * OUT_OF_MEMORY. */
+trajlog_status driver_create(struct driver **driver, const char *path, const struct driver_io *io, struct error *error);
+
+/* Takes an existing file up again, after a kill, a power loss or a clean close: replays or drops a journal that was
+ * left behind, and finds the true end of the file. Errors: NOT_FOUND, INVALID_FILE (no superblock of version 2 or 3),
+ * IO_ERROR, OUT_OF_MEMORY. */
+trajlog_status driver_open(struct driver **driver, const char *path, const struct driver_io *io, struct error *error);
+
+/* Opens a file for reading, as a resume would see it, without changing it: a journal left by a crash is applied in
+ * memory. For H5Fopen with H5F_ACC_RDONLY. `writer_is_alive`: somebody owns the path; then no journal is looked at. */
+trajlog_status driver_open_for_reading(struct driver **driver, const char *path, bool writer_is_alive,
+                                       const struct driver_io *io, struct error *error);
+
+/* Makes H5Fcreate (H5F_ACC_TRUNC) or H5Fopen with this access list go through the driver, and sets the format bounds to
+ * V110. The list may be closed after the call that it is for. Sets neither alignment nor page sizes, and the caller
+ * must not: the driver does this itself. One file per driver. */
+trajlog_status driver_use(struct driver *driver, hid_t access_list, struct error *error);
+
+/* The object headers that are allocated from here on lie together on pages of their own. Those of one page are
+ * committed by one write, which no kill can tear: so call it, then create all datasets of a group before their
+ * attributes, then call it again. About 14 plain datasets fit on a page. */
+void driver_begin_headers(struct driver *driver);
+
+/* New file only: puts a copy of the file, as it was last flushed, at `path`. `replace`: it may exist, else FILE_EXISTS.
+ * Other errors: IO_ERROR. */
+trajlog_status driver_show(struct driver *driver, bool replace, struct error *error);
+
+/* What was flushed since driver_create or driver_open is in the file afterwards, all of it at once: a new file by
+ * renaming it, an existing one by a journalled batch, that is made durable always. Afterwards rows may be appended. */
+trajlog_status driver_publish(struct driver *driver, enum commit_level level, struct error *error);
+
+/* What was flushed since the last commit is in the file afterwards. Errors: IO_ERROR, INVALID_STATE. The first error
+ * sticks, and freezes the file; a failed sync too. */
+trajlog_status driver_commit(struct driver *driver, enum commit_level level, struct error *error);
+
+/* The next H5Fclose closes the file cleanly: exact end, exact size, no journal. Errors: those of driver_error. */
+trajlog_status driver_finish(struct driver *driver, enum commit_level level, struct error *error);
+
+/* The error that froze the file: the status, errno and failed operation that every call returns from then on. */
+trajlog_status driver_error(const struct driver *driver, struct error *error);
+
+/* Frees the driver, whose file must be closed (or was never opened); a file that was never published vanishes. */
+void driver_destroy(struct driver *driver);
+
+/* Abandoned raw blocks. libhdf5 frees nothing while readers may look, so that a chunk that is rewritten at another size
+ * leaves its old block behind. driver_last_raw: the block that libhdf5 asked for last, since the last call of this;
+ * false if none. driver_retire gives such a block back: it is handed out again for the same size, three commits (one of
+ * them synced, if the file is ever synced) and `seconds` later, when no reader with a stale index is about to look
+ * there. */
+bool driver_last_raw(struct driver *driver, haddr_t *address, hsize_t *size);
+void driver_retire(struct driver *driver, haddr_t address, hsize_t size, double seconds);
+
+/* For tests and statistics. */
+struct driver_counts {
+    unsigned long long commits, syncs, writes, bytes;
+    unsigned long long straddles;          /* metadata blocks of at most a page that cross a page's border: always 0 */
+    unsigned long long header_writes_last; /* writes that carried the object headers of the last commit: 1 is atomic */
+    unsigned long long reused;             /* retired blocks handed out again */
+    unsigned long long undo_syncs;         /* syncs of the journal that a flushed commit needed */
+    haddr_t end;                           /* true end of the file */
+};
+struct driver_counts driver_get_counts(const struct driver *driver);
+
+#endif
