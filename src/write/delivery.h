@@ -1,0 +1,40 @@
+/* Takes messages and makes rows and commits of them. Used by the worker's thread, or in synchronous mode by the
+ * caller's; knows neither queue nor thread. */
+#ifndef WRITE_DELIVERY_H
+#define WRITE_DELIVERY_H
+
+#include <stdbool.h>
+
+#include "write/counters.h"
+#include "write/frame.h"
+#include "write/sink.h"
+
+struct delivery {
+    struct sink sink;
+    const struct frame_layout *layout;
+    struct counters *counters;
+    const void **fields; /* room for one group's */
+    int64_t flush_nanoseconds;
+    int64_t last_commit; /* clock_now() */
+    bool uncommitted;    /* something came since */
+    /* Written once, before `failed` is set; any thread that saw `failed` may read it. */
+    struct error error;
+    _Atomic bool failed;
+};
+
+/* `layout` and `counters` must live as long. OUT_OF_MEMORY. */
+trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink, const struct frame_layout *layout,
+                             double flush_seconds, struct counters *counters, struct error *error);
+void delivery_destroy(struct delivery *delivery);
+
+/* Delivers a frame, or commits for a request. Also commits when flush_seconds have passed. The first error sticks;
+ * after it everything is discarded. */
+void delivery_take(struct delivery *delivery, const struct message *message);
+
+/* Commits if there is something to commit, and flush_seconds have passed since the last time. */
+void delivery_tick(struct delivery *delivery);
+
+/* Whether an error came; then it is copied to `error`. Any thread. */
+bool delivery_has_failed(const struct delivery *delivery, struct error *error);
+
+#endif

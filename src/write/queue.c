@@ -1,0 +1,291 @@
+/* Positions count bytes since the beginning and never wrap; offsets are positions modulo the bound. A message that
+ * begins before the end of the ring may run over it: behind the ring lies room for the largest message, which no other
+ * message can be using, since the next one to run over begins a whole ring later. So no message is ever split, nothing
+ * is lost to padding, and an empty queue has room for the largest message at every offset.
+ *
+ * In the common case the producer only stores `head` and the consumer only stores `tail`: no lock, no system call. The
+ * consumer naps for a limited time when it finds nothing, so that the producer need not wake it for each frame; who has
+ * to wait for the other for sure does so under the mutex. */
+#include "write/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "write/clock.h"
+
+struct queue {
+    unsigned char *memory;
+    struct queue_bounds bounds;
+    struct counters *counters;
+
+    /* The producer's line. */
+    alignas(CACHE_LINE) _Atomic uint64_t head; /* position behind the newest message */
+    uint64_t head_frames;
+    size_t head_offset;
+    size_t reserved; /* bytes of the message that is being filled */
+    enum message_kind reserved_kind;
+    uint64_t seen_tail, seen_tail_frames; /* as of the last look: the true ones may be further */
+
+    /* The consumer's line. */
+    alignas(CACHE_LINE) _Atomic uint64_t tail; /* position of the oldest message */
+    _Atomic uint64_t tail_frames;
+    size_t tail_offset;
+    uint64_t seen_head;
+
+    /* The mutex protects the two waits, and `wanted`; the flags are also read without it. */
+    alignas(CACHE_LINE) pthread_mutex_t mutex;
+    pthread_cond_t work; /* the consumer waits for messages */
+    pthread_cond_t room; /* the producer waits for room */
+    _Atomic bool consumer_naps;
+    _Atomic bool producer_waits;
+    size_t wanted;
+};
+
+static bool initialise_waits(struct queue *queue)
+{
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) return false;
+    bool made = false;
+    if (pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0) goto out;
+    if (pthread_mutex_init(&queue->mutex, NULL) != 0) goto out;
+    if (pthread_cond_init(&queue->work, &attributes) != 0) goto no_work;
+    if (pthread_cond_init(&queue->room, &attributes) != 0) goto no_room;
+    made = true;
+    goto out;
+no_room:
+    pthread_cond_destroy(&queue->work);
+no_work:
+    pthread_mutex_destroy(&queue->mutex);
+out:
+    pthread_condattr_destroy(&attributes);
+    return made;
+}
+
+trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
+                         struct error *error)
+{
+    *queue = NULL;
+    size_t bytes;
+    struct queue *made = NULL;
+    if (!__builtin_add_overflow(bounds->bytes, bounds->largest, &bytes))
+        made = aligned_alloc(alignof(struct queue), sizeof *made);
+    if (made != NULL) {
+        memset(made, 0, sizeof *made);
+        made->memory = aligned_alloc(MESSAGE_ALIGNMENT, bytes);
+    }
+    if (made == NULL || made->memory == NULL || !initialise_waits(made)) {
+        if (made != NULL) free(made->memory);
+        free(made);
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
+                         "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
+                         bounds->largest);
+    }
+    /* Touched now, so that no frame pays for page faults later. */
+    memset(made->memory, 0, bytes);
+    made->bounds = *bounds;
+    made->counters = counters;
+    counter_set(&counters->queue_bytes, (int64_t)bounds->bytes);
+    *queue = made;
+    return TRAJLOG_OK;
+}
+
+void queue_free(struct queue *queue)
+{
+    if (queue == NULL) return;
+    pthread_cond_destroy(&queue->room);
+    pthread_cond_destroy(&queue->work);
+    pthread_mutex_destroy(&queue->mutex);
+    free(queue->memory);
+    free(queue);
+}
+
+/* Producer. */
+
+static uint64_t head_of(const struct queue *queue)
+{
+    return atomic_load_explicit(&queue->head, memory_order_relaxed);
+}
+
+static void look_at_tail(struct queue *queue)
+{
+    queue->seen_tail = atomic_load_explicit(&queue->tail, memory_order_seq_cst);
+    queue->seen_tail_frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
+}
+
+static size_t used_bytes(const struct queue *queue)
+{
+    return (size_t)(head_of(queue) - queue->seen_tail);
+}
+
+static size_t used_frames(const struct queue *queue)
+{
+    return (size_t)(queue->head_frames - queue->seen_tail_frames);
+}
+
+static bool has_room(const struct queue *queue, size_t bytes, enum message_kind kind)
+{
+    if (kind == MESSAGE_FRAME && used_frames(queue) >= queue->bounds.frames) return false;
+    return queue->bounds.bytes - used_bytes(queue) >= bytes;
+}
+
+static struct message *take_room(struct queue *queue, size_t bytes, enum message_kind kind)
+{
+    struct message *message = (struct message *)(void *)(queue->memory + queue->head_offset);
+    queue->reserved = message->bytes = bytes;
+    queue->reserved_kind = message->kind = kind;
+    return message;
+}
+
+struct message *queue_reserve(struct queue *queue, size_t bytes, enum message_kind kind)
+{
+    if (!has_room(queue, bytes, kind)) {
+        look_at_tail(queue);
+        if (!has_room(queue, bytes, kind)) return NULL;
+    }
+    return take_room(queue, bytes, kind);
+}
+
+static void wake_consumer(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    if (atomic_load_explicit(&queue->consumer_naps, memory_order_relaxed)) {
+        atomic_store_explicit(&queue->consumer_naps, false, memory_order_relaxed);
+        pthread_cond_signal(&queue->work);
+    }
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline)
+{
+    struct message *message = queue_reserve(queue, bytes, kind);
+    if (message != NULL) return message;
+    wake_consumer(queue);
+    pthread_mutex_lock(&queue->mutex);
+    queue->wanted = bytes;
+    /* The flag, then the look; the consumer: the tail, then the flag. One of the two sees the other's. */
+    atomic_store_explicit(&queue->producer_waits, true, memory_order_seq_cst);
+    const struct timespec limit = clock_timespec(deadline);
+    int waited = 0;
+    for (;;) {
+        look_at_tail(queue);
+        if (waited != 0 || has_room(queue, bytes, kind)) break;
+        if (deadline == INT64_MAX) pthread_cond_wait(&queue->room, &queue->mutex);
+        else waited = pthread_cond_timedwait(&queue->room, &queue->mutex, &limit);
+    }
+    atomic_store_explicit(&queue->producer_waits, false, memory_order_relaxed);
+    pthread_mutex_unlock(&queue->mutex);
+    return has_room(queue, bytes, kind) ? take_room(queue, bytes, kind) : NULL;
+}
+
+/* What was seen of the tail may be old: it is looked at again only before something is made of it. */
+static void note_high_water(struct queue *queue)
+{
+    struct counters *counters = queue->counters;
+    if ((int64_t)used_bytes(queue) <= counter_get(&counters->queue_high_bytes) &&
+        (int64_t)used_frames(queue) <= counter_get(&counters->queue_high_frames))
+        return;
+    look_at_tail(queue);
+    if ((int64_t)used_bytes(queue) > counter_get(&counters->queue_high_bytes))
+        counter_set(&counters->queue_high_bytes, (int64_t)used_bytes(queue));
+    if ((int64_t)used_frames(queue) > counter_get(&counters->queue_high_frames))
+        counter_set(&counters->queue_high_frames, (int64_t)used_frames(queue));
+}
+
+static bool is_third_full(const struct queue *queue)
+{
+    return used_bytes(queue) > queue->bounds.bytes / 3 || used_frames(queue) > queue->bounds.frames / 3;
+}
+
+void queue_publish(struct queue *queue)
+{
+    queue->head_offset += queue->reserved;
+    if (queue->head_offset >= queue->bounds.bytes) queue->head_offset -= queue->bounds.bytes;
+    if (queue->reserved_kind == MESSAGE_FRAME) queue->head_frames++;
+    atomic_store_explicit(&queue->head, head_of(queue) + queue->reserved, memory_order_release);
+    note_high_water(queue);
+    if (queue->reserved_kind != MESSAGE_FRAME) {
+        wake_consumer(queue);
+        return;
+    }
+    if (!is_third_full(queue)) return;
+    look_at_tail(queue);
+    /* A nap that begins just now is missed here, and ends by itself. */
+    if (is_third_full(queue) && atomic_load_explicit(&queue->consumer_naps, memory_order_relaxed)) wake_consumer(queue);
+}
+
+double queue_fill(const struct queue *queue)
+{
+    uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
+    uint64_t tail_frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
+    double bytes = (double)(head_of(queue) - tail) / (double)queue->bounds.bytes;
+    double frames = (double)(queue->head_frames - tail_frames) / (double)queue->bounds.frames;
+    return bytes > frames ? bytes : frames;
+}
+
+/* Consumer. */
+
+static uint64_t tail_of(const struct queue *queue)
+{
+    return atomic_load_explicit(&queue->tail, memory_order_relaxed);
+}
+
+static bool sees_message(struct queue *queue)
+{
+    if (queue->seen_head == tail_of(queue)) queue->seen_head = atomic_load_explicit(&queue->head, memory_order_acquire);
+    return queue->seen_head != tail_of(queue);
+}
+
+static void take_nap(struct queue *queue, int64_t nap)
+{
+    const struct timespec limit = clock_timespec(clock_now() + nap);
+    pthread_mutex_lock(&queue->mutex);
+    atomic_store_explicit(&queue->consumer_naps, true, memory_order_relaxed);
+    /* Who published a request takes the mutex afterwards, so it is seen here, or its signal comes during the wait. */
+    if (!sees_message(queue)) pthread_cond_timedwait(&queue->work, &queue->mutex, &limit);
+    atomic_store_explicit(&queue->consumer_naps, false, memory_order_relaxed);
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+const struct message *queue_next(struct queue *queue, int64_t nap)
+{
+    if (!sees_message(queue)) {
+        if (nap > 0) take_nap(queue, nap);
+        if (!sees_message(queue)) return NULL;
+    }
+    return (const struct message *)(const void *)(queue->memory + queue->tail_offset);
+}
+
+/* A waiting producer is left to sleep until it has room for more than one small frame: at most a quarter of the queue,
+ * so that the two do not take turns for each. Under the mutex: while the producer waits, its own side stands still. */
+static bool is_worth_waking(const struct queue *queue)
+{
+    const struct queue_bounds *bounds = &queue->bounds;
+    uint64_t tail_frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
+    size_t bytes = bounds->bytes - (size_t)(head_of(queue) - tail_of(queue));
+    size_t frames = bounds->frames - (size_t)(queue->head_frames - tail_frames);
+    return bytes >= queue->wanted && bytes >= bounds->bytes / 4 && frames > 0 && frames >= bounds->frames / 4;
+}
+
+static void wake_producer(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    bool waits = atomic_load_explicit(&queue->producer_waits, memory_order_relaxed);
+    if (waits && is_worth_waking(queue)) pthread_cond_signal(&queue->room);
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+void queue_release(struct queue *queue)
+{
+    const struct message *message = (const struct message *)(const void *)(queue->memory + queue->tail_offset);
+    size_t bytes = message->bytes;
+    if (message->kind == MESSAGE_FRAME) {
+        uint64_t frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
+        atomic_store_explicit(&queue->tail_frames, frames + 1, memory_order_relaxed);
+    }
+    queue->tail_offset += bytes;
+    if (queue->tail_offset >= queue->bounds.bytes) queue->tail_offset -= queue->bounds.bytes;
+    atomic_store_explicit(&queue->tail, tail_of(queue) + bytes, memory_order_seq_cst);
+    if (atomic_load_explicit(&queue->producer_waits, memory_order_seq_cst)) wake_producer(queue);
+}

@@ -1,0 +1,45 @@
+/* The bounded queue between the caller's thread (the producer) and the worker (the consumer): one of each. A ring of
+ * bytes in which every message is contiguous. Knows nothing of what is in the messages behind their header. */
+#ifndef WRITE_QUEUE_H
+#define WRITE_QUEUE_H
+
+#include <stdbool.h>
+
+#include "model/status.h"
+#include "write/counters.h"
+#include "write/message.h"
+
+struct queue;
+
+struct queue_bounds {
+    size_t bytes;   /* of all messages in the queue; a multiple of MESSAGE_ALIGNMENT, at least `largest` */
+    size_t frames;  /* in the queue, at least 1; requests do not count */
+    size_t largest; /* the largest message; a multiple of MESSAGE_ALIGNMENT */
+};
+
+/* Allocates and touches bytes + largest of memory. `counters` gets the high-water marks. OUT_OF_MEMORY. */
+trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
+                         struct error *error);
+void queue_free(struct queue *queue);
+
+/* Producer: room for a message of `bytes` (at most `largest`, a multiple of MESSAGE_ALIGNMENT), with `bytes` and `kind`
+ * filled in; NULL if there is no room now. The consumer sees nothing of it before queue_publish; a message that is not
+ * published is simply forgotten, and its place is given out again. An empty queue always has room. */
+struct message *queue_reserve(struct queue *queue, size_t bytes, enum message_kind kind);
+
+/* The same, waits until there is room; NULL if clock_now() has passed `deadline` (INT64_MAX: none) and there is not. */
+struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline);
+
+/* Makes the reserved message the consumer's. Requests wake it at once; for frames it is woken when there are many. */
+void queue_publish(struct queue *queue);
+
+/* Producer: how full the queue is, 0 to 1, by bytes or frames, whichever is more. */
+double queue_fill(const struct queue *queue);
+
+/* Consumer: the oldest message; when there is none, naps for at most `nap` nanoseconds; then NULL if none came. */
+const struct message *queue_next(struct queue *queue, int64_t nap);
+
+/* Consumer: done with the oldest message; its room is the producer's again. */
+void queue_release(struct queue *queue);
+
+#endif

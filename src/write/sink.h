@@ -1,0 +1,20 @@
+/* Where frames end: the store, or in tests a sink in memory. All but set_last_step can fail; after the first failure
+ * nothing but what the sink's owner does to close it is called. Called by one thread at a time. */
+#ifndef WRITE_SINK_H
+#define WRITE_SINK_H
+
+#include "model/status.h"
+
+struct sink {
+    void *context;
+    /* A row of a group (its index in the schema); `fields` has one pointer per field, NULL for those not enabled, and
+     * is only read during the call. */
+    trajlog_status (*append)(void *context, size_t group, int64_t step, double time, const void *const *fields,
+                             struct error *error);
+    trajlog_status (*add_drop)(void *context, const trajlog_drop *drop, struct error *error);
+    void (*set_last_step)(void *context, int64_t step);
+    /* Everything so far becomes visible and safe. */
+    trajlog_status (*commit)(void *context, struct error *error);
+};
+
+#endif

@@ -1,0 +1,116 @@
+#include "write/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* While nothing comes, naps grow from the first to the second: a quiet log costs next to nothing, and a commit that
+ * falls due is at most this late. */
+#define SHORTEST_NAP 1000000
+#define LONGEST_NAP  20000000
+
+struct worker {
+    struct queue *queue;
+    struct delivery *delivery;
+    pthread_t thread;
+    /* The mutex protects `flushed`; the producer waits for it to reach the number of flushes it asked for. */
+    pthread_mutex_t mutex;
+    pthread_cond_t flush_done;
+    uint64_t flushed;
+    uint64_t flushes; /* producer only */
+};
+
+static void acknowledge_flush(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->mutex);
+    worker->flushed++;
+    pthread_cond_signal(&worker->flush_done);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+static void *run(void *argument)
+{
+    struct worker *worker = argument;
+    /* Only for debuggers and top. */
+    (void)pthread_setname_np(pthread_self(), "trajlog");
+    int64_t nap = SHORTEST_NAP;
+    enum message_kind kind = MESSAGE_FRAME;
+    while (kind != MESSAGE_CLOSE) {
+        const struct message *message = queue_next(worker->queue, nap);
+        if (message == NULL) {
+            delivery_tick(worker->delivery);
+            nap = nap < LONGEST_NAP / 2 ? 2 * nap : LONGEST_NAP;
+            continue;
+        }
+        nap = SHORTEST_NAP;
+        kind = message->kind;
+        delivery_take(worker->delivery, message);
+        queue_release(worker->queue);
+        if (kind == MESSAGE_FLUSH) acknowledge_flush(worker);
+    }
+    return NULL;
+}
+
+/* Signals are the host's: the new thread inherits a mask that blocks them all. */
+static int start_thread(struct worker *worker)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    int refused = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (refused != 0) return refused;
+    refused = pthread_create(&worker->thread, NULL, run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return refused;
+}
+
+trajlog_status worker_start(struct worker **worker, struct queue *queue, struct delivery *delivery, struct error *error)
+{
+    *worker = NULL;
+    struct worker *made = calloc(1, sizeof *made);
+    if (made == NULL) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for the worker");
+    made->queue = queue;
+    made->delivery = delivery;
+    int refused = pthread_mutex_init(&made->mutex, NULL);
+    if (refused != 0) goto no_mutex;
+    refused = pthread_cond_init(&made->flush_done, NULL);
+    if (refused != 0) goto no_condition;
+    refused = start_thread(made);
+    if (refused != 0) goto no_thread;
+    *worker = made;
+    return TRAJLOG_OK;
+no_thread:
+    pthread_cond_destroy(&made->flush_done);
+no_condition:
+    pthread_mutex_destroy(&made->mutex);
+no_mutex:
+    free(made);
+    return error_set(error, TRAJLOG_OUT_OF_MEMORY, refused, "the worker thread could not be started");
+}
+
+static void request(struct worker *worker, enum message_kind kind, int64_t step, const trajlog_drop *drop)
+{
+    struct message *message = queue_reserve_wait(worker->queue, MESSAGE_SMALLEST, kind, INT64_MAX);
+    frame_begin(message, NULL, 0, step, 0.0);
+    message->drop = *drop;
+    queue_publish(worker->queue);
+}
+
+void worker_flush(struct worker *worker, int64_t step, const trajlog_drop *drop)
+{
+    worker->flushes++;
+    request(worker, MESSAGE_FLUSH, step, drop);
+    pthread_mutex_lock(&worker->mutex);
+    while (worker->flushed < worker->flushes) pthread_cond_wait(&worker->flush_done, &worker->mutex);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+void worker_stop(struct worker *worker, int64_t step, const trajlog_drop *drop)
+{
+    if (worker == NULL) return;
+    request(worker, MESSAGE_CLOSE, step, drop);
+    pthread_join(worker->thread, NULL);
+    pthread_cond_destroy(&worker->flush_done);
+    pthread_mutex_destroy(&worker->mutex);
+    free(worker);
+}

@@ -1,0 +1,298 @@
+/* The queue: order, content, bounds, waiting, at every offset of the ring and between two threads. */
+#include "harness.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "write/clock.h"
+#include "write/frame.h"
+#include "write/queue.h"
+
+#define UNIT MESSAGE_ALIGNMENT
+
+static struct queue *make_queue(size_t units, size_t largest_units, size_t frames, struct counters *counters)
+{
+    struct queue_bounds bounds = {.bytes = units * UNIT, .frames = frames, .largest = largest_units * UNIT};
+    struct queue *queue;
+    assert_int_equal(queue_new(&queue, &bounds, counters, NULL), TRAJLOG_OK);
+    return queue;
+}
+
+/* Every byte behind the header says which message it belongs to. */
+static unsigned char pattern(int64_t number, size_t place)
+{
+    return (unsigned char)(number * 31 + (int64_t)place * 7);
+}
+
+static void fill(struct message *message, int64_t number)
+{
+    frame_begin(message, NULL, 0, number, 0.5 * (double)number);
+    unsigned char *bytes = (unsigned char *)message;
+    for (size_t i = UNIT; i < message->bytes; i++) bytes[i] = pattern(number, i);
+}
+
+static int is_right(const struct message *message, int64_t number)
+{
+    if (message->step != number || message->time != 0.5 * (double)number) return 0;
+    const unsigned char *bytes = (const unsigned char *)message;
+    for (size_t i = UNIT; i < message->bytes; i++)
+        if (bytes[i] != pattern(number, i)) return 0;
+    return 1;
+}
+
+static int push(struct queue *queue, size_t units, int64_t number)
+{
+    struct message *message = queue_reserve(queue, units * UNIT, MESSAGE_FRAME);
+    if (message == NULL) return 0;
+    fill(message, number);
+    queue_publish(queue);
+    return 1;
+}
+
+static void pop(struct queue *queue, size_t units, int64_t number)
+{
+    const struct message *message = queue_next(queue, 0);
+    assert_non_null(message);
+    assert_int_equal(message->bytes, units * UNIT);
+    assert_true(is_right(message, number));
+    queue_release(queue);
+}
+
+static void messages_come_out_as_they_went_in(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(8, 4, 100, &counters);
+    assert_null(queue_next(queue, 0));
+    assert_true(push(queue, 1, 1));
+    assert_true(push(queue, 4, 2));
+    assert_true(push(queue, 2, 3));
+    pop(queue, 1, 1);
+    pop(queue, 4, 2);
+    assert_true(push(queue, 4, 4));
+    pop(queue, 2, 3);
+    pop(queue, 4, 4);
+    assert_null(queue_next(queue, 0));
+    queue_free(queue);
+}
+
+static void an_empty_queue_has_room_at_every_offset(void **state)
+{
+    (void)state;
+    for (size_t largest = 1; largest <= 7; largest++) {
+        struct counters counters = {0};
+        struct queue *queue = make_queue(7, largest, 100, &counters);
+        int64_t number = 0;
+        /* One unit and then the largest: the pair begins at every offset in turn. */
+        for (int turn = 0; turn < 50; turn++) {
+            assert_true(push(queue, 1, ++number));
+            pop(queue, 1, number);
+            assert_true(push(queue, largest, ++number));
+            pop(queue, largest, number);
+        }
+        queue_free(queue);
+    }
+}
+
+static void the_ring_wraps_around_with_several_messages_in_it(void **state)
+{
+    (void)state;
+    for (size_t capacity = 5; capacity <= 13; capacity++) {
+        struct counters counters = {0};
+        struct queue *queue = make_queue(capacity, 5, 100, &counters);
+        size_t sizes[512];
+        int64_t pushed = 0, popped = 0;
+        unsigned random = 12345 + (unsigned)capacity;
+        while (pushed < 512) {
+            random = random * 1103515245 + 12345;
+            size_t units = 1 + (random >> 16) % 5;
+            if (push(queue, units, pushed)) sizes[pushed++] = units;
+            else pop(queue, sizes[popped], popped), popped++;
+        }
+        while (popped < pushed) pop(queue, sizes[popped], popped), popped++;
+        assert_null(queue_next(queue, 0));
+        queue_free(queue);
+    }
+}
+
+static void bytes_are_bounded(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(8, 4, 100, &counters);
+    assert_true(push(queue, 4, 1));
+    assert_true(push(queue, 3, 2));
+    assert_false(push(queue, 2, 3));
+    assert_true(push(queue, 1, 3));
+    assert_false(push(queue, 1, 4));
+    assert_int_equal(counter_get(&counters.queue_bytes), 8 * UNIT);
+    assert_int_equal(counter_get(&counters.queue_high_bytes), 8 * UNIT);
+    assert_int_equal(counter_get(&counters.queue_high_frames), 3);
+    assert_true(queue_fill(queue) == 1.0);
+    pop(queue, 4, 1);
+    assert_true(queue_fill(queue) == 0.5);
+    assert_true(push(queue, 4, 4));
+    queue_free(queue);
+}
+
+static void frames_are_bounded_and_requests_do_not_count(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(100, 1, 2, &counters);
+    assert_true(push(queue, 1, 1));
+    assert_true(push(queue, 1, 2));
+    assert_false(push(queue, 1, 3));
+    assert_true(queue_fill(queue) == 1.0);
+    struct message *request = queue_reserve(queue, UNIT, MESSAGE_FLUSH);
+    assert_non_null(request);
+    fill(request, 3);
+    queue_publish(queue);
+    pop(queue, 1, 1);
+    assert_true(push(queue, 1, 4));
+    assert_false(push(queue, 1, 5));
+    pop(queue, 1, 2);
+    pop(queue, 1, 3);
+    assert_true(push(queue, 1, 5));
+    assert_int_equal(counter_get(&counters.queue_high_frames), 2);
+    queue_free(queue);
+}
+
+static void what_is_not_published_is_not_seen(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(4, 3, 100, &counters);
+    assert_true(push(queue, 1, 1));
+    struct message *abandoned = queue_reserve(queue, 3 * UNIT, MESSAGE_FRAME);
+    assert_non_null(abandoned);
+    fill(abandoned, 99);
+    pop(queue, 1, 1);
+    assert_null(queue_next(queue, 0));
+    assert_true(push(queue, 2, 2));
+    pop(queue, 2, 2);
+    assert_null(queue_next(queue, 0));
+    queue_free(queue);
+}
+
+static void waiting_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(2, 1, 100, &counters);
+    assert_true(push(queue, 1, 1));
+    assert_true(push(queue, 1, 2));
+    int64_t deadline = clock_now() + 10000000;
+    assert_null(queue_reserve_wait(queue, UNIT, MESSAGE_FRAME, deadline));
+    assert_true(clock_now() >= deadline);
+    pop(queue, 1, 1);
+    assert_non_null(queue_reserve_wait(queue, UNIT, MESSAGE_FRAME, deadline));
+    queue_free(queue);
+}
+
+/* Two threads. */
+
+struct traffic {
+    struct queue *queue;
+    int64_t count;       /* messages */
+    size_t largest;      /* units */
+    int64_t pause_every; /* the consumer rests now and then */
+    int64_t wrong;
+};
+
+static size_t units_of(int64_t number, size_t largest)
+{
+    uint64_t mixed = (uint64_t)number * UINT64_C(0x9E3779B97F4A7C15);
+    return 1 + (size_t)(mixed >> 40) % largest;
+}
+
+static void *consume(void *argument)
+{
+    struct traffic *traffic = argument;
+    for (int64_t number = 0; number < traffic->count; number++) {
+        const struct message *message;
+        while ((message = queue_next(traffic->queue, 1000000)) == NULL) {
+        }
+        if (message->bytes != units_of(number, traffic->largest) * UNIT || !is_right(message, number)) traffic->wrong++;
+        if (traffic->pause_every > 0 && number % traffic->pause_every == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        queue_release(traffic->queue);
+    }
+    return NULL;
+}
+
+static struct message *reserve_somehow(struct queue *queue, size_t bytes, enum message_kind kind, int64_t number)
+{
+    struct message *message = NULL;
+    if (number % 3 == 0) message = queue_reserve(queue, bytes, kind);
+    if (number % 3 == 1) message = queue_reserve_wait(queue, bytes, kind, clock_now() + 20000);
+    return message != NULL ? message : queue_reserve_wait(queue, bytes, kind, INT64_MAX);
+}
+
+static void exchange(size_t capacity, size_t largest, size_t frames, int64_t count, int64_t pause_every)
+{
+    struct counters counters = {0};
+    struct queue *queue = make_queue(capacity, largest, frames, &counters);
+    struct traffic traffic = {.queue = queue, .count = count, .largest = largest, .pause_every = pause_every};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, consume, &traffic), 0);
+    for (int64_t number = 0; number < count; number++) {
+        enum message_kind kind = number % 17 == 0 ? MESSAGE_FLUSH : MESSAGE_FRAME;
+        fill(reserve_somehow(queue, units_of(number, largest) * UNIT, kind, number), number);
+        queue_publish(queue);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(traffic.wrong, 0);
+    assert_true(counter_get(&counters.queue_high_bytes) <= (int64_t)(capacity * UNIT));
+    assert_true(counter_get(&counters.queue_high_frames) <= (int64_t)frames);
+    queue_free(queue);
+}
+
+/* TRAJLOG_TEST_OPERATIONS=1000000 for the long form. */
+static int64_t operations(void)
+{
+    const char *text = getenv("TRAJLOG_TEST_OPERATIONS");
+    return text != NULL ? strtoll(text, NULL, 10) : 20000;
+}
+
+static void two_threads_and_a_roomy_queue(void **state)
+{
+    (void)state;
+    exchange(1000, 9, 4096, operations(), 0);
+}
+
+static void two_threads_and_a_tight_queue(void **state)
+{
+    (void)state;
+    exchange(9, 9, 4096, operations() / 4, 0);
+    exchange(13, 5, 4096, operations() / 4, 0);
+}
+
+static void two_threads_and_few_frames(void **state)
+{
+    (void)state;
+    exchange(1000, 3, 1, operations() / 4, 0);
+    exchange(1000, 3, 5, operations() / 4, 0);
+}
+
+static void two_threads_and_a_slow_consumer(void **state)
+{
+    (void)state;
+    exchange(64, 9, 16, operations() / 4, 50);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(messages_come_out_as_they_went_in),
+    cmocka_unit_test(an_empty_queue_has_room_at_every_offset),
+    cmocka_unit_test(the_ring_wraps_around_with_several_messages_in_it),
+    cmocka_unit_test(bytes_are_bounded),
+    cmocka_unit_test(frames_are_bounded_and_requests_do_not_count),
+    cmocka_unit_test(what_is_not_published_is_not_seen),
+    cmocka_unit_test(waiting_ends_at_the_deadline),
+    cmocka_unit_test(two_threads_and_a_roomy_queue),
+    cmocka_unit_test(two_threads_and_a_tight_queue),
+    cmocka_unit_test(two_threads_and_few_frames),
+    cmocka_unit_test(two_threads_and_a_slow_consumer),
+};
+
+TEST_MAIN(tests)
