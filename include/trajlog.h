@@ -274,6 +274,14 @@ typedef struct trajlog_progress {
 /* Called in the caller's thread from trajlog_log, at most every progress_seconds, and once from trajlog_close. */
 typedef void (*trajlog_progress_callback)(const trajlog_progress *progress, void *context);
 
+/* Which readers of H5MD files the log is made for; see "Roles" below. */
+typedef enum trajlog_profile {
+    TRAJLOG_PROFILE_DEFAULT = 0, /* MDAnalysis, VMD, NOMAD, GROMACS, pyh5md */
+    TRAJLOG_PROFILE_ZNH5MD = 1,  /* ZnH5MD (ASE) */
+    TRAJLOG_PROFILE_VECTOR = 2,  /* VOTCA, MDANSE: box edges as a vector */
+    TRAJLOG_PROFILE_STRICT = 3   /* every string exactly as the specification says; observables of all groups */
+} trajlog_profile;
+
 /* Start from trajlog_default_options(); 0 and NULL mean the default named behind each. Strings are copied. */
 typedef struct trajlog_options {
     size_t struct_size;        /* sizeof(trajlog_options): tells the library which members the caller knows */
@@ -293,6 +301,10 @@ typedef struct trajlog_options {
     const char *user;        /* who ran it; nothing is recorded */
     const char *program;     /* the program that logs, and its version; nothing is recorded */
     const char *program_version;
+    trajlog_profile profile;  /* of the H5MD view, where fields have roles; TRAJLOG_PROFILE_DEFAULT */
+    const char *author;       /* H5MD's author and address; "N/A" and none. `program` is H5MD's creator; trajlog */
+    const char *author_email;
+    const char *time_unit;    /* "ps" where a position has a unit, else none; "": none */
 } trajlog_options;
 
 static inline trajlog_options trajlog_default_options(void)
@@ -378,6 +390,71 @@ TRAJLOG_API trajlog_status trajlog_group_set_metadata(trajlog_group *group, cons
 TRAJLOG_API trajlog_status trajlog_group_set_metadata_json(trajlog_group *group, const char *json);
 TRAJLOG_API trajlog_status trajlog_field_set_metadata(trajlog_field *field, const char *key, const char *text);
 TRAJLOG_API trajlog_status trajlog_field_set_metadata_json(trajlog_field *field, const char *json);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Roles: the log as an H5MD file
+ *
+ * A field can say what it is. A log in which fields have roles shows the same datasets a second time, through hard
+ * links, as the tree of an H5MD 1.1 file (https://nongnu.org/h5md/h5md.html): /particles/<particles>/position/{step,
+ * time,value}, and so on. Nothing is stored twice, and the groups stay as they are. doc/interop.md says which reader
+ * shows what; `trajlog check --h5md FILE` lists the rules.
+ *
+ *     profile   reader      needs, beyond H5MD                          so the profile wants
+ *     DEFAULT   MDAnalysis  edges [3, 3] in every frame; its unit       edges [D, D], in the group of position; velocity,
+ *                           spellings; observables in step with frames  force, image too; known units; other observables
+ *               VMD         static mass, species, charge                go to /h5md_series/<group>/observables
+ *               NOMAD       /particles/all; observables typed
+ *               GROMACS     /particles/system; edges [3, 3] per frame
+ *     ZNH5MD    ZnH5MD      species and edges in every frame, nothing   species in the group of position; static fields
+ *                           static; observables of the particles group  stay out of /particles
+ *     VECTOR    VOTCA,      edges as the vector of the box's diagonal   edges [D], in the group of position
+ *               MDANSE
+ *     STRICT    pyh5md      fixed-length strings, every observable      anything that H5MD allows
+ *
+ * The first particles group that is named is the main one: it is also linked as `all`, `trajectory` and `system`, where
+ * those names are free, because readers look there.
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* X(NAME, number, text): the roles. N: particles, the same in all fields of a particles group; D: 1 to 3 dimensions. */
+#define TRAJLOG_ROLE_LIST(X)                                                                                           \
+    X(POSITION, 1, "position")       /* [N, D] float or integer */                                                     \
+    X(VELOCITY, 2, "velocity")       /* [N, D] float or integer */                                                     \
+    X(FORCE, 3, "force")             /* [N, D] float or integer */                                                     \
+    X(IMAGE, 4, "image")             /* [N, D] float or integer: periodic images; in the group of position */          \
+    X(MASS, 5, "mass")               /* [N] float */                                                                   \
+    X(SPECIES, 6, "species")         /* [N] integer: the atomic number where there is one */                           \
+    X(CHARGE, 7, "charge")           /* [N] float (effective) or integer (formal) */                                   \
+    X(ID, 8, "id")                   /* [N] signed integer, unique, 0 or more */                                       \
+    X(SPECIES_LABEL, 9, "species_label") /* [N] string: element symbols, read by NOMAD */                              \
+    X(PARTICLE, 10, "particle")      /* [N, ...] any: shown under the field's own name */                              \
+    X(BOX_EDGES, 11, "box_edges")    /* [D, D] float, rows are the edge vectors; or [D], a cuboid's edges */           \
+    X(OBSERVABLE, 12, "observable")  /* any shape: /observables/<name> */                                              \
+    X(BONDS, 13, "bonds")            /* [M, 2 or more] integer: /connectivity/<name>, rows are tuples of particles */  \
+    X(PARAMETER, 14, "parameter")    /* any: /parameters/<name>, such as vmd_structure/resname */
+
+typedef enum trajlog_role {
+    TRAJLOG_ROLE_NONE = 0,
+#define TRAJLOG_ROLE_CODE(name, number, text) TRAJLOG_ROLE_##name = (number),
+    TRAJLOG_ROLE_LIST(TRAJLOG_ROLE_CODE)
+#undef TRAJLOG_ROLE_CODE
+} trajlog_role;
+
+/* Boxes as edge vectors, the rows of `edges`. Statuses: INVALID_ARGUMENT (NULL, not finite, no volume); any thread.
+ *
+ * LAMMPS: low and high bounds of x, y, z and the tilts xy, xz, yz (NULL: none) give a = (xhi - xlo, 0, 0), b = (xy, yhi
+ * - ylo, 0), c = (xz, yz, zhi - zlo): https://docs.lammps.org/Howto_triclinic.html. */
+TRAJLOG_API trajlog_status trajlog_box_from_lammps(const double low[3], const double high[3], const double tilt[3],
+                                                   double edges[9]);
+/* The same from a LAMMPS dump, whose bounds ("ITEM: BOX BOUNDS xy xz yz") are those of the box that encloses the tilted
+ * one: xlo_bound = xlo + min(0, xy, xz, xy + xz), ylo_bound = ylo + min(0, yz), and so on; same page. `origin` (may be
+ * NULL) is the corner (xlo, ylo, zlo). */
+TRAJLOG_API trajlog_status trajlog_box_from_lammps_dump(const double low_bound[3], const double high_bound[3],
+                                                        const double tilt[3], double edges[9], double origin[3]);
+/* From the lengths a, b, c and the angles alpha (b, c), beta (a, c), gamma (a, b) in degrees (NULL: right angles): a along
+ * x, b in the xy plane, c with z > 0. The crystallographers' convention, as in the same page and in MDAnalysis's
+ * triclinic_vectors. Right angles give exact zeros. */
+TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[3], const double angles[3],
+                                                           double edges[9]);
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Writing: the run
