@@ -151,12 +151,14 @@ static inline trajlog_shape trajlog_shape_of(int32_t rank, int64_t a, int64_t b,
     return shape;
 }
 #define TRAJLOG_SCALAR trajlog_shape_of(0, 0, 0, 0, 0, 0, 0, 0)
-#define TRAJLOG_SHAPE(...) TRAJLOG_SHAPE_PICK_(__VA_ARGS__, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0)
-/* The arguments push the list of ranks to the right, so that the eighth argument is their number's place. */
+#define TRAJLOG_SHAPE(...) TRAJLOG_SHAPE_PICK_(__VA_ARGS__, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+/* The arguments push the list of ranks to the right, so that their number stands in the fifteenth place. */
 #define TRAJLOG_SHAPE_PICK_(a, b, c, d, e, f, g, ...)                                                                  \
     trajlog_shape_pack_(TRAJLOG_SHAPE_RANK_(a, b, c, d, e, f, g, __VA_ARGS__), (int64_t)(a), (int64_t)(b),             \
                         (int64_t)(c), (int64_t)(d), (int64_t)(e), (int64_t)(f), (int64_t)(g))
-#define TRAJLOG_SHAPE_RANK_(a, b, c, d, e, f, g, rank, ...) (rank)
+#define TRAJLOG_SHAPE_RANK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, rank, ...) TRAJLOG_SHAPE_AT_MOST_7_(rank)
+/* With more than TRAJLOG_MAX_RANK dimensions, the array's size is negative, which no compiler takes. */
+#define TRAJLOG_SHAPE_AT_MOST_7_(rank) ((rank) + 0 * (int32_t)sizeof(char[(rank) <= TRAJLOG_MAX_RANK ? 1 : -1]))
 static inline trajlog_shape trajlog_shape_pack_(int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e,
                                                 int64_t f, int64_t g)
 {
