@@ -9,7 +9,7 @@ struct settings {
     bool synchronous;
     trajlog_policy policy;
     double block_seconds;
-    size_t queue_bytes;  /* 0: chosen from the frames */
+    size_t queue_bytes; /* 0: chosen from the frames */
     size_t queue_frames;
     double flush_seconds;
 };

@@ -15,16 +15,17 @@ trajlog_status convert_dense(void *to, trajlog_type to_type, const void *from, t
                              struct error *error);
 
 /* How a view's array becomes one dense frame of the field. Made once per binding, so that the copy itself decides
- * nothing: dimensions that lie dense behind one another are merged, and the commonest cases have a loop of their own. */
+ * nothing: dimensions that lie dense behind one another are merged, and the commonest cases have a loop of their own.
+ */
 struct gather {
     trajlog_type to_type, from_type;
-    int32_t rank;                         /* of what is left after merging; 0: one run of `run` elements */
-    int64_t dims[TRAJLOG_MAX_RANK];       /* outer dimensions, slowest first */
-    ptrdiff_t strides[TRAJLOG_MAX_RANK];  /* bytes */
-    int64_t run;                          /* elements in the innermost run */
-    ptrdiff_t run_stride;                 /* bytes between them; the element size if dense */
-    size_t to_bytes;                      /* of the whole frame, as stored */
-    bool plain_copy;                      /* one memcpy of to_bytes does it all */
+    int32_t rank;                        /* of what is left after merging; 0: one run of `run` elements */
+    int64_t dims[TRAJLOG_MAX_RANK];      /* outer dimensions, slowest first */
+    ptrdiff_t strides[TRAJLOG_MAX_RANK]; /* bytes */
+    int64_t run;                         /* elements in the innermost run */
+    ptrdiff_t run_stride;                /* bytes between them; the element size if dense */
+    size_t to_bytes;                     /* of the whole frame, as stored */
+    bool plain_copy;                     /* one memcpy of to_bytes does it all */
 };
 
 /* `strides` (bytes, one per dimension) may be NULL: contiguous C order. TYPE_MISMATCH if there is no conversion. */

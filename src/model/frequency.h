@@ -8,13 +8,16 @@
 
 /* INVALID_ARGUMENT with what is wrong and what is allowed. */
 trajlog_status frequency_check(const trajlog_frequency *frequency, struct error *error);
+/* The same for a frequency that a file describes: a predicate's function is not known there. */
+trajlog_status frequency_check_described(const trajlog_frequency *frequency, struct error *error);
 
 /* Whether the pure functions of trajlog.h know the answer (not predicate, wall clock). */
 bool frequency_is_static(const trajlog_frequency *frequency);
 
 #define NEVER_DUE INT64_MAX
 
-/* The first step >= `step` that is due; NEVER_DUE if there is none. Static frequencies only; `once` counts as step 0. */
+/* The first step >= `step` that is due; NEVER_DUE if there is none. Static frequencies only; `once` counts as step 0.
+ */
 int64_t frequency_next_due(const trajlog_frequency *frequency, int64_t step);
 
 /* A frequency during a run. */
@@ -23,8 +26,8 @@ struct schedule {
     int64_t total_steps;                /* the hint; 0 if unknown */
     int64_t first_step;                 /* the first step logged; valid once started */
     bool started;
-    int64_t next_due;       /* static: no step before this one is due; lets the caller skip the rest */
-    double last_due_clock;  /* wall clock: seconds, when the last due step was accepted */
+    int64_t next_due;      /* steps before this one are not due: the caller's only test. INT64_MIN: always ask */
+    double last_due_clock; /* wall clock: seconds, when the last due step was accepted */
 };
 
 void schedule_init(struct schedule *schedule, const trajlog_frequency *frequency, int64_t total_steps);
@@ -33,8 +36,8 @@ void schedule_init(struct schedule *schedule, const trajlog_frequency *frequency
  * called here. The first call's step counts as the first step. */
 bool schedule_is_due(const struct schedule *schedule, int64_t step, double time, const void *state, double clock);
 
-/* Tells the schedule that `step` was logged, and whether it was due and its frame was taken. Steps that are refused are
- * not told. A due step whose frame was dropped is told with due = true. */
+/* Tells the schedule that `step` was logged, and whether it was due. Steps that are refused are not told, and those
+ * before next_due need not be. A due step whose frame was dropped is told with due = true. */
 void schedule_advance(struct schedule *schedule, int64_t step, bool due, double clock);
 
 #endif

@@ -6,6 +6,7 @@
 #include "model/element.h"
 #include "model/frequency.h"
 
+struct name_index;
 struct json_t; /* jansson's; seen inside only by schema_json.c and config.c */
 
 struct storage {
@@ -31,6 +32,7 @@ struct field {
 };
 
 struct group {
+    struct name_index *index; /* of the fields' names */
     char *name;
     trajlog_frequency frequency; /* its list of steps is owned */
     struct field **fields;       /* in the order of declaration; addresses are stable */
@@ -40,13 +42,19 @@ struct group {
 };
 
 struct schema {
-    struct group **groups; /* in the order of declaration; addresses are stable */
+    struct name_index *index; /* of the groups' names */
+    bool described;           /* read from a file: a predicate's function is not known */
+    struct group **groups;    /* in the order of declaration; addresses are stable */
     size_t group_count;
     struct json_t *metadata;
-    struct json_t *environment; /* software and versions, an object of texts */
+    struct json_t *environment;             /* software and versions, an object of texts */
     char *user, *program, *program_version; /* "" if not given */
     char *created;                          /* ISO 8601, UTC; "" if not known */
 };
+
+#define SCHEMA_MAX_GROUPS      65536
+#define SCHEMA_MAX_FIELDS      65536 /* of one group: then the bytes of a group's frame fit in 63 bits */
+#define STORAGE_MAX_CHUNK_ROWS INT32_MAX
 
 struct schema *schema_new(void); /* NULL: out of memory */
 void schema_free(struct schema *schema);
