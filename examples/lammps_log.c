@@ -1,0 +1,584 @@
+/* lammps_log: runs LAMMPS, through its C library interface, and logs with trajlog.
+ *
+ *     lammps_log --input in.melt --steps 1000 --every 10 --out melt.h5
+ *
+ * The input script sets up the system and has no `run` command of its own. lammps_log then does what `run S` would do
+ * and logs the first step and every K steps after it. Groups: `init` (id, type, mass, charge where there is one),
+ * `trajectory` (position, velocity, image, box) and `thermo` (LAMMPS's thermo keywords). Rows are in the order of the
+ * atoms' ids; numbers are the ones that `dump custom` and `thermo_style custom` print, in the units of the script.
+ *
+ * How the run is cut. `run 0` sets everything up; then blocks of `run K pre no post no` continue without a new setup,
+ * so that neighbour lists, wrapping into the box and sorting happen in the steps in which `run S` has them; `start` and
+ * `stop` tell fixes that ramp something of the whole run. The end of a block moves the origin of LAMMPS's clock, which
+ * would round the time in another way: it is put back. What cannot be cut like that is refused (rRESPA, which does not
+ * know `pre no`), but for fixes that undo their work when a run ends (`fix adapt ... reset yes`): they do so at the end
+ * of each block. Energies and pressure are asked for by a `fix ave/time` of ours, because LAMMPS only computes them in
+ * steps in which somebody will want them.
+ *
+ * LAMMPS ends the process when it meets an error, unless it is built with exceptions. Its message is then repeated on
+ * stderr, and the log is closed. */
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lammps/library.h>
+
+#include "progress_bar.h"
+#include "trajlog.h"
+
+#define MAXIMUM_ARGUMENTS 64
+
+struct arguments {
+    int64_t steps, every;
+    const char *input, *out, *config, *lammps_log;
+    char *lammps[MAXIMUM_ARGUMENTS]; /* the command line that LAMMPS sees */
+    int lammps_count;
+    bool quiet, synchronous, replace;
+};
+
+/* The units of LAMMPS's `units` styles, from the documentation of that command; NULL: none, or without a spelling. */
+struct units {
+    const char *style, *length, *velocity, *energy, *temperature, *pressure, *volume, *time, *mass, *charge;
+};
+
+static const struct units unit_styles[] = {
+    {"lj", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+    {"real", "Angstrom", "Angstrom fs-1", "kcal mol-1", "K", "atm", "Angstrom+3", "fs", "u", "e"},
+    {"metal", "Angstrom", "Angstrom ps-1", "eV", "K", "bar", "Angstrom+3", "ps", "u", "e"},
+    {"si", "m", "m s-1", "J", "K", "Pa", "m+3", "s", "kg", "C"},
+    {"cgs", "cm", "cm s-1", "erg", "K", "dyn cm-2", "cm+3", "s", "g", NULL},
+    {"electron", "bohr", "0.968289 bohr fs-1", "hartree", "K", "Pa", "bohr+3", "fs", "u", "e"},
+    {"micro", "um", "um us-1", "pg um+2 us-2", "K", "pg um-1 us-2", "um+3", "us", "pg", "pC"},
+    {"nano", "nm", "nm ns-1", "ag nm+2 ns-2", "K", "ag nm-1 ns-2", "nm+3", "ns", "ag", "e"},
+};
+
+/* The thermo keywords that are logged; `unit` is the place of their unit in struct units. */
+static const struct {
+    const char *field, *keyword;
+    size_t unit;
+} thermo_keywords[] = {
+    {"temperature", "temp", offsetof(struct units, temperature)},
+    {"potential_energy", "pe", offsetof(struct units, energy)},
+    {"kinetic_energy", "ke", offsetof(struct units, energy)},
+    {"total_energy", "etotal", offsetof(struct units, energy)},
+    {"pressure", "press", offsetof(struct units, pressure)},
+    {"volume", "vol", offsetof(struct units, volume)},
+};
+#define THERMO_COUNT (sizeof thermo_keywords / sizeof thermo_keywords[0])
+
+/* LAMMPS, and what is read out of it at a step. */
+struct engine {
+    void *lammps;
+    const struct units *units;
+    int64_t first_step, step;
+    int64_t atoms;
+    int *id;      /* [atoms], increasing */
+    int64_t *row; /* [atoms]: of LAMMPS's atom at this place */
+    double time;
+    double origin[3], box[3][3];
+    double thermo[THERMO_COUNT];
+};
+
+/* Where the handlers that run when LAMMPS ends the process find things. */
+static FILE *screen;
+static trajlog_writer *logged;
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Errors
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void fail(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "lammps_log: ");
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+}
+
+/* Repeats LAMMPS's error and its line of the script. Runs when the process ends; there are none after a good run. */
+static void repeat_errors(void)
+{
+    char line[4096];
+    rewind(screen);
+    while (fgets(line, sizeof line, screen) != NULL)
+        if (strncmp(line, "ERROR", 5) == 0 || strncmp(line, "Last command", 12) == 0)
+            fprintf(stderr, "lammps_log: %s", line);
+    fclose(screen);
+}
+
+/* LAMMPS meets some errors with MPI_Abort, which ends the process without its exit handlers. This definition comes
+ * before the MPI library's: there is one process only, and it may end in the usual way. */
+int MPI_Abort(void *communicator, int status);
+
+int MPI_Abort(void *communicator, int status)
+{
+    (void)communicator;
+    exit(status);
+}
+
+/* Closes a log that is still open when LAMMPS ends the process. */
+static void close_log(void)
+{
+    if (trajlog_close(&logged) != TRAJLOG_OK) fail("%s", trajlog_message(NULL));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * LAMMPS
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Starts LAMMPS with what it prints going to a file without a name. */
+static bool start_lammps(struct engine *engine, struct arguments *arguments)
+{
+    static char path[64];
+    screen = tmpfile();
+    if (screen == NULL || atexit(repeat_errors) != 0) {
+        fail("no temporary file: %s", strerror(errno));
+        return false;
+    }
+    snprintf(path, sizeof path, "/dev/fd/%d", fileno(screen));
+    char *fixed[] = {"-screen", path, "-log", (char *)arguments->lammps_log, "-nocite"};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) arguments->lammps[arguments->lammps_count++] = fixed[i];
+    engine->lammps = lammps_open_no_mpi(arguments->lammps_count, arguments->lammps, NULL);
+    if (engine->lammps == NULL) fail("LAMMPS does not start");
+    return engine->lammps != NULL;
+}
+
+/* Whether LAMMPS did what it was told. Where it is built with exceptions, it does not end the process. */
+static bool went_well(struct engine *engine)
+{
+    char message[2048] = "";
+    if (!lammps_config_has_exceptions() || !lammps_has_error(engine->lammps)) return true;
+    lammps_get_last_error_message(engine->lammps, message, sizeof message);
+    message[strcspn(message, "\n")] = '\0';
+    fail("%s", message);
+    return false;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const int *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The row of an atom; -1 if it was not there at the first step. Ids are mostly 1, 2, 3, ... */
+static int64_t find_row(const struct engine *engine, int id)
+{
+    int64_t guess = (int64_t)id - engine->id[0];
+    if (guess >= 0 && guess < engine->atoms && engine->id[guess] == id) return guess;
+    const int *found = bsearch(&id, engine->id, (size_t)engine->atoms, sizeof id, compare_ids);
+    return found == NULL ? -1 : found - engine->id;
+}
+
+static bool take_ids(struct engine *engine)
+{
+    engine->atoms = (int64_t)lammps_get_natoms(engine->lammps);
+    if (engine->atoms < 1) {
+        fail("the input script makes no atoms");
+        return false;
+    }
+    engine->id = calloc((size_t)engine->atoms, sizeof *engine->id);
+    engine->row = calloc((size_t)engine->atoms, sizeof *engine->row);
+    if (engine->id == NULL || engine->row == NULL) {
+        fail("out of memory for %" PRId64 " atoms", engine->atoms);
+        return false;
+    }
+    memcpy(engine->id, lammps_extract_atom(engine->lammps, "id"), (size_t)engine->atoms * sizeof *engine->id);
+    qsort(engine->id, (size_t)engine->atoms, sizeof *engine->id, compare_ids);
+    bool good = engine->id[0] > 0;
+    for (int64_t i = 1; i < engine->atoms; i++) good = good && engine->id[i] > engine->id[i - 1];
+    if (!good) fail("the atoms have no ids of their own (atom_modify id no?), so they have no order to log them in");
+    return good;
+}
+
+/* Whether this LAMMPS, with the system that the script made, can be run in blocks and read out. */
+static bool check_lammps(struct engine *engine)
+{
+    void *lammps = engine->lammps;
+    const char *style = lammps_extract_global(lammps, "units");
+    for (size_t i = 0; i < sizeof unit_styles / sizeof unit_styles[0]; i++)
+        if (style != NULL && strcmp(style, unit_styles[i].style) == 0) engine->units = &unit_styles[i];
+    const char *problem = NULL;
+    if (lammps_extract_setting(lammps, "world_size") > 1)
+        problem = "more than one MPI process: this example logs from one";
+    else if (lammps_extract_setting(lammps, "tagint") != sizeof(int) ||
+             lammps_extract_setting(lammps, "bigint") != sizeof(int64_t))
+        problem = "this LAMMPS was not built with -DLAMMPS_SMALLBIG";
+    else if (lammps_extract_setting(lammps, "box_exist") != 1) problem = "the input script makes no simulation box";
+    else if (lammps_extract_global(lammps, "respa_levels") != NULL) problem = "run_style respa cannot be run in blocks";
+    else if (engine->units == NULL) problem = "the units style of the script is not known";
+    else if (lammps_extract_global(lammps, "atime") == NULL || lammps_extract_global(lammps, "atimestep") == NULL)
+        problem = "this LAMMPS is too old: it does not tell its time";
+    if (problem != NULL) fail("%s", problem);
+    return problem == NULL;
+}
+
+static int64_t greatest_common_divisor(int64_t a, int64_t b)
+{
+    return b == 0 ? a : greatest_common_divisor(b, a % b);
+}
+
+static bool command(struct engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool command(struct engine *engine, const char *format, ...)
+{
+    char text[256];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    lammps_command(engine->lammps, text);
+    return went_well(engine);
+}
+
+/* Sees to it that energies and pressure are computed in the steps that are logged, whatever the script prints. A fix
+ * fires at multiples of its interval. */
+static bool ask_for_thermo(struct engine *engine, int64_t every)
+{
+    int64_t interval = greatest_common_divisor(every, engine->first_step);
+    command(engine,
+            "fix trajlog_thermo all ave/time %" PRId64 " 1 %" PRId64 " c_thermo_temp c_thermo_press c_thermo_pe",
+            interval, interval);
+}
+
+/* Where the time comes from: time = origin + (step - origin_step) * time_step. */
+struct clock {
+    double *origin, *time_step;
+    int64_t *origin_step;
+};
+
+/* Integrates a block of the run, which goes from the first step to `stop`. */
+static bool run_block(struct engine *engine, int64_t steps, int64_t stop)
+{
+    struct clock clock = {lammps_extract_global(engine->lammps, "atime"), lammps_extract_global(engine->lammps, "dt"),
+                          lammps_extract_global(engine->lammps, "atimestep")};
+    double origin = *clock.origin, time_step = *clock.time_step;
+    int64_t origin_step = *clock.origin_step;
+
+    if (!command(engine, "run %" PRId64 " pre no post no start %" PRId64 " stop %" PRId64, steps, engine->first_step,
+                 stop))
+        return false;
+    /* A fix that changes the time step moves the origin too, and then the new one stays. */
+    if (*clock.time_step == time_step) {
+        *clock.origin = origin;
+        *clock.origin_step = origin_step;
+    }
+    int64_t expected = engine->step + steps;
+    engine->step = *(int64_t *)lammps_extract_global(engine->lammps, "ntimestep");
+    engine->time = *clock.origin + (double)(engine->step - *clock.origin_step) * *clock.time_step;
+    if (engine->step == expected) return true;
+    fail("LAMMPS stopped at step %" PRId64 " and not at %" PRId64 " (fix halt, or timer timeout?)", engine->step,
+         expected);
+    return false;
+}
+
+/* Reads what the views do not find by themselves: rows, box and thermo. */
+static bool read_out(struct engine *engine)
+{
+    int64_t atoms = lammps_extract_setting(engine->lammps, "nlocal");
+    if (atoms != engine->atoms) {
+        fail("%" PRId64 " atoms at step %" PRId64 ", and %" PRId64
+             " at the first one: a log needs a constant number of them",
+             atoms, engine->step, engine->atoms);
+        return false;
+    }
+    const int *id = lammps_extract_atom(engine->lammps, "id");
+    for (int64_t i = 0; i < atoms; i++) {
+        engine->row[i] = find_row(engine, id[i]);
+        if (engine->row[i] < 0) {
+            fail("atom %d appears at step %" PRId64 ": a log needs the same atoms in all steps", id[i], engine->step);
+            return false;
+        }
+    }
+    double high[3], xy, yz, xz;
+    int periodic[3], box_change;
+    lammps_extract_box(engine->lammps, engine->origin, high, &xy, &yz, &xz, periodic, &box_change);
+    for (int k = 0; k < 3; k++) engine->box[k][k] = high[k] - engine->origin[k];
+    engine->box[1][0] = xy;
+    engine->box[2][0] = xz;
+    engine->box[2][1] = yz;
+    for (size_t i = 0; i < THERMO_COUNT; i++)
+        engine->thermo[i] = lammps_get_thermo(engine->lammps, thermo_keywords[i].keyword);
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Views: they copy from LAMMPS's arrays, in which atoms move about, straight into the frame
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Of the per-atom vectors named by `context`: x, v. */
+static int fill_vectors(void *frame, const void *state, void *context)
+{
+    const struct engine *engine = state;
+    double(*row)[3] = frame;
+    double **vector = lammps_extract_atom(engine->lammps, context);
+    if (vector == NULL) return -1;
+    for (int64_t i = 0; i < engine->atoms; i++) memcpy(row[engine->row[i]], vector[i], sizeof row[0]);
+    return 0;
+}
+
+/* How many times each atom has left the box through each side. */
+static int fill_images(void *frame, const void *state, void *context)
+{
+    (void)context;
+    const struct engine *engine = state;
+    int32_t(*row)[3] = frame;
+    const int *image = lammps_extract_atom(engine->lammps, "image");
+    if (image == NULL) return -1;
+    for (int64_t i = 0; i < engine->atoms; i++) lammps_decode_image_flags(image[i], row[engine->row[i]]);
+    return 0;
+}
+
+static int fill_types(void *frame, const void *state, void *context)
+{
+    (void)context;
+    const struct engine *engine = state;
+    int32_t *row = frame;
+    const int *type = lammps_extract_atom(engine->lammps, "type");
+    for (int64_t i = 0; i < engine->atoms; i++) row[engine->row[i]] = type[i];
+    return 0;
+}
+
+/* LAMMPS has a mass per atom or one per type. */
+static int fill_masses(void *frame, const void *state, void *context)
+{
+    (void)context;
+    const struct engine *engine = state;
+    double *row = frame;
+    const int *type = lammps_extract_atom(engine->lammps, "type");
+    const double *own = lammps_extract_atom(engine->lammps, "rmass");
+    const double *of_type = lammps_extract_atom(engine->lammps, "mass");
+    if (own == NULL && of_type == NULL) return -1;
+    for (int64_t i = 0; i < engine->atoms; i++) row[engine->row[i]] = own != NULL ? own[i] : of_type[type[i]];
+    return 0;
+}
+
+static int fill_charges(void *frame, const void *state, void *context)
+{
+    (void)context;
+    const struct engine *engine = state;
+    double *row = frame;
+    const double *charge = lammps_extract_atom(engine->lammps, "q");
+    if (charge == NULL) return -1;
+    for (int64_t i = 0; i < engine->atoms; i++) row[engine->row[i]] = charge[i];
+    return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Logging
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void add_view(trajlog_group *group, const char *name, trajlog_type type, trajlog_shape shape, trajlog_fill fill,
+                     char *context, const char *unit)
+{
+    trajlog_field *field = trajlog_add_field(group, name, type, shape, NULL, unit);
+    /* Failures stick to the log, and the first trajlog_log returns them. */
+    (void)trajlog_set_callback(field, fill, context);
+}
+
+static void declare_log(trajlog_writer *log, struct engine *engine, int64_t every)
+{
+    const int64_t n = engine->atoms;
+    const struct units *units = engine->units;
+    const trajlog_frequency due = trajlog_every_between(every, engine->first_step, TRAJLOG_NO_STOP);
+
+    trajlog_group *init = trajlog_add_group(log, "init", trajlog_once());
+    trajlog_add_field(init, "id", TRAJLOG_INT32, TRAJLOG_SHAPE(n), engine->id, NULL);
+    add_view(init, "type", TRAJLOG_INT32, TRAJLOG_SHAPE(n), fill_types, NULL, NULL);
+    add_view(init, "mass", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), fill_masses, NULL, units->mass);
+    if (lammps_extract_setting(engine->lammps, "q_flag") == 1)
+        add_view(init, "charge", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), fill_charges, NULL, units->charge);
+
+    trajlog_group *trajectory = trajlog_add_group(log, "trajectory", due);
+    add_view(trajectory, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), fill_vectors, "x", units->length);
+    add_view(trajectory, "velocity", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), fill_vectors, "v", units->velocity);
+    add_view(trajectory, "image", TRAJLOG_INT32, TRAJLOG_SHAPE(n, 3), fill_images, NULL, NULL);
+    trajlog_add_field(trajectory, "box", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), engine->box, units->length);
+    trajlog_add_field(trajectory, "box_origin", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3), engine->origin, units->length);
+
+    trajlog_group *thermo = trajlog_add_group(log, "thermo", due);
+    for (size_t i = 0; i < THERMO_COUNT; i++) {
+        const char *const *unit = (const void *)((const char *)units + thermo_keywords[i].unit);
+        trajlog_add_field(thermo, thermo_keywords[i].field, TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &engine->thermo[i], *unit);
+    }
+}
+
+static trajlog_writer *open_log(const struct engine *engine, const struct arguments *arguments)
+{
+    char version[16];
+    snprintf(version, sizeof version, "%d", lammps_version(engine->lammps));
+    trajlog_options options = trajlog_default_options();
+    options.existing = arguments->replace ? TRAJLOG_REPLACE : TRAJLOG_REFUSE;
+    options.config_path = arguments->config;
+    options.synchronous = arguments->synchronous;
+    options.total_steps = arguments->steps / arguments->every + 1;
+    options.progress = progress_bar(arguments->quiet);
+    options.program = "LAMMPS";
+    options.program_version = version;
+    trajlog_writer *log = NULL;
+    /* Failures stick to the log, and the first trajlog_log returns them. */
+    (void)trajlog_create(&log, arguments->out, &options);
+    (void)trajlog_set_metadata(log, "lammps_units", engine->units->style);
+    if (engine->units->time != NULL) (void)trajlog_set_metadata(log, "time_unit", engine->units->time);
+    return log;
+}
+
+/* Logs where LAMMPS stands now. */
+static bool log_step(struct engine *engine)
+{
+    if (!read_out(engine)) return false;
+    if (trajlog_log_state(logged, engine->step, engine->time, engine) == TRAJLOG_OK) return true;
+    fail("%s", trajlog_message(logged));
+    return false;
+}
+
+/* Steps that are left over behind the last whole block are run, too, as the script's author expects. */
+static bool run(struct engine *engine, int64_t steps, int64_t every)
+{
+    int64_t stop = engine->first_step + steps;
+    if (!ask_for_thermo(engine, every)) return false;
+    /* The first run sets up, even though it is told not to. */
+    if (!run_block(engine, 0, stop) || !log_step(engine)) return false;
+    for (int64_t left = steps; left > 0; left -= every) {
+        if (!run_block(engine, left < every ? left : every, stop)) return false;
+        if (left >= every && !log_step(engine)) return false;
+    }
+    return true;
+}
+
+static bool run_and_log(struct engine *engine, struct arguments *arguments)
+{
+    if (!start_lammps(engine, arguments)) return false;
+    lammps_file(engine->lammps, arguments->input);
+    if (!went_well(engine) || !check_lammps(engine) || !take_ids(engine)) return false;
+    engine->first_step = engine->step = *(int64_t *)lammps_extract_global(engine->lammps, "ntimestep");
+
+    logged = open_log(engine, arguments);
+    /* Only now: handlers run in reverse order, and libhdf5, which registers its own, must live longer than the log. */
+    if (atexit(close_log) != 0) return false;
+    declare_log(logged, engine, arguments->every);
+    bool good = run(engine, arguments->steps, arguments->every);
+    if (trajlog_close(&logged) == TRAJLOG_OK) return good;
+    if (good) fail("%s", trajlog_message(NULL));
+    return false;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The command line
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+enum option_key { KEY_CONFIG = 256, KEY_SYNC, KEY_REPLACE, KEY_LAMMPS_LOG };
+
+static const struct argp_option option_list[] = {
+    {"input", 'i', "FILE", 0, "LAMMPS's input script, without a run command", 0},
+    {"steps", 's', "S", 0, "Run S steps (default 1000)", 0},
+    {"every", 'k', "K", 0, "Log the first step and every K steps after it (default 10)", 0},
+    {"out", 'o', "FILE", 0, "The log to write", 0},
+    {"var", 'v', "NAME=VALUE", 0, "Set a variable of the script, as LAMMPS's -var; may be repeated", 0},
+    {"replace", KEY_REPLACE, NULL, 0, "Replace the log if it exists", 0},
+    {"config", KEY_CONFIG, "FILE", 0, "A JSON configuration for the log", 0},
+    {"sync", KEY_SYNC, NULL, 0, "Write from the simulation's thread, without a queue", 0},
+    {"lammps-log", KEY_LAMMPS_LOG, "FILE", 0, "LAMMPS's own log.lammps (default none)", 0},
+    {"quiet", 'q', NULL, 0, "No progress bar and no summary", 0},
+    {0}};
+
+static int64_t parse_integer(struct argp_state *state, const char *text, int64_t least, int64_t most)
+{
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < least || value > most)
+        argp_error(state, "%s: expected a whole number from %" PRId64 " to %" PRId64, text, least, most);
+    return value;
+}
+
+static void parse_variable(struct argp_state *state, char *text)
+{
+    struct arguments *arguments = state->input;
+    char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text) argp_error(state, "%s: expected NAME=VALUE", text);
+    if (arguments->lammps_count + 3 > MAXIMUM_ARGUMENTS - 5) argp_error(state, "too many variables");
+    *equals = '\0';
+    arguments->lammps[arguments->lammps_count++] = "-var";
+    arguments->lammps[arguments->lammps_count++] = text;
+    arguments->lammps[arguments->lammps_count++] = equals + 1;
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'i':
+        arguments->input = text;
+        break;
+    case 's':
+        arguments->steps = parse_integer(state, text, 0, INT64_MAX / 2);
+        break;
+    case 'k':
+        arguments->every = parse_integer(state, text, 1, INT32_MAX);
+        break;
+    case 'o':
+        arguments->out = text;
+        break;
+    case 'q':
+        arguments->quiet = true;
+        break;
+    case 'v':
+        parse_variable(state, text);
+        break;
+    case KEY_CONFIG:
+        arguments->config = text;
+        break;
+    case KEY_SYNC:
+        arguments->synchronous = true;
+        break;
+    case KEY_REPLACE:
+        arguments->replace = true;
+        break;
+    case KEY_LAMMPS_LOG:
+        arguments->lammps_log = text;
+        break;
+    case ARGP_KEY_ARG:
+        argp_error(state, "%s: unexpected", text);
+        break;
+    case ARGP_KEY_END:
+        if (arguments->input == NULL || arguments->out == NULL)
+            argp_error(state, "--input FILE and --out FILE are needed");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp parser = {option_list, parse_option, NULL, "Runs LAMMPS and logs with trajlog.",
+                                   NULL,        NULL,         NULL};
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {
+        .steps = 1000, .every = 10, .lammps_log = "none", .lammps = {"lammps_log"}, .lammps_count = 1};
+    argp_parse(&parser, argc, argv, 0, NULL, &arguments);
+
+    struct engine engine = {0};
+    bool good = run_and_log(&engine, &arguments);
+    if (good && !arguments.quiet)
+        printf("%" PRId64 " atoms, steps %" PRId64 " to %" PRId64 ", every %" PRId64 " logged\n", engine.atoms,
+               engine.first_step, engine.step, arguments.every);
+    free(engine.id);
+    free(engine.row);
+    if (engine.lammps != NULL) {
+        lammps_close(engine.lammps);
+        lammps_mpi_finalize();
+    }
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
