@@ -245,9 +245,9 @@ static bool command(struct engine *engine, const char *format, ...)
 static bool ask_for_thermo(struct engine *engine, int64_t every)
 {
     int64_t interval = greatest_common_divisor(every, engine->first_step);
-    command(engine,
-            "fix trajlog_thermo all ave/time %" PRId64 " 1 %" PRId64 " c_thermo_temp c_thermo_press c_thermo_pe",
-            interval, interval);
+    return command(engine,
+                   "fix trajlog_thermo all ave/time %" PRId64 " 1 %" PRId64 " c_thermo_temp c_thermo_press c_thermo_pe",
+                   interval, interval);
 }
 
 /* Where the time comes from: time = origin + (step - origin_step) * time_step. */
