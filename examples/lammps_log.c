@@ -257,15 +257,15 @@ struct clock {
 };
 
 /* Integrates a block of the run, which goes from the first step to `stop`. */
-static bool run_block(struct engine *engine, int64_t steps, int64_t stop)
+static bool run_block(struct engine *engine, int64_t steps, int64_t stop, bool setup)
 {
     struct clock clock = {lammps_extract_global(engine->lammps, "atime"), lammps_extract_global(engine->lammps, "dt"),
                           lammps_extract_global(engine->lammps, "atimestep")};
     double origin = *clock.origin, time_step = *clock.time_step;
     int64_t origin_step = *clock.origin_step;
 
-    if (!command(engine, "run %" PRId64 " pre no post no start %" PRId64 " stop %" PRId64, steps, engine->first_step,
-                 stop))
+    if (!command(engine, "run %" PRId64 " pre %s post no start %" PRId64 " stop %" PRId64, steps, setup ? "yes" : "no",
+                 engine->first_step, stop))
         return false;
     /* A fix that changes the time step moves the origin too, and then the new one stays. */
     if (*clock.time_step == time_step) {
@@ -446,10 +446,9 @@ static bool run(struct engine *engine, int64_t steps, int64_t every)
 {
     int64_t stop = engine->first_step + steps;
     if (!ask_for_thermo(engine, every)) return false;
-    /* The first run sets up, even though it is told not to. */
-    if (!run_block(engine, 0, stop) || !log_step(engine)) return false;
+    if (!run_block(engine, 0, stop, true) || !log_step(engine)) return false;
     for (int64_t left = steps; left > 0; left -= every) {
-        if (!run_block(engine, left < every ? left : every, stop)) return false;
+        if (!run_block(engine, left < every ? left : every, stop, false)) return false;
         if (left >= every && !log_step(engine)) return false;
     }
     return true;
