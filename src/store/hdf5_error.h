@@ -5,7 +5,8 @@
 #include "model/status.h"
 
 /* Sets HDF5_ERROR (IO_ERROR if the stack names an errno) with the message, followed by the innermost and outermost
- * entries of libhdf5's stack, and clears the stack. */
+ * entries of libhdf5's stack, and clears the stack. Call it right after the call that failed: the next one that succeeds
+ * empties the stack. */
 trajlog_status hdf5_error(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Silences libhdf5's own printing between the two, for this thread; nests. Restores what the host had set. */

@@ -1,0 +1,295 @@
+#include "store/column.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/hdf5_error.h"
+#include "store/hdf5_types.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "Chunks are written as they lie in memory, and the file is little-endian."
+#endif
+
+#define CHUNK_BYTES      ((size_t)1 << 20) /* the aim */
+#define DIRECT_ROW_BYTES ((size_t)1 << 18) /* a row as large as this is a chunk by itself */
+#define MOST_CHUNK_ROWS  8192
+#define MOST_CHUNK_BYTES ((size_t)UINT32_MAX) /* libhdf5's own limit */
+
+static trajlog_status column_failed(const struct column *column, const char *what, struct error *error)
+{
+    return hdf5_error(error, "%s: group \"%s\", field \"%s\": cannot %s", column->context->path, column->group,
+                      column->field, what);
+}
+
+int64_t column_chunk_rows(const struct storage *storage, size_t row_bytes)
+{
+    if (storage->chunk_rows > 0) return storage->chunk_rows;
+    if (row_bytes >= DIRECT_ROW_BYTES) return 1;
+    size_t rows = CHUNK_BYTES / row_bytes;
+    return rows < MOST_CHUNK_ROWS ? (int64_t)rows : MOST_CHUNK_ROWS;
+}
+
+static struct encoding encoding_of(const struct column_layout *layout)
+{
+    struct encoding encoding = {.element_size = trajlog_type_size(layout->type), .checksum = layout->storage.checksum};
+    if (layout->storage.compression == TRAJLOG_COMPRESSION_DEFLATE)
+        encoding.level = layout->storage.level > 0 ? layout->storage.level : 1;
+    return encoding;
+}
+
+/* Everything about a column that does not need libhdf5. */
+static trajlog_status plan(struct column *column, struct column_context *context, const struct column_layout *layout,
+                           struct error *error)
+{
+    memset(column, 0, sizeof *column);
+    column->context = context;
+    column->group = layout->group;
+    column->field = layout->field;
+    column->encoding = encoding_of(layout);
+    TRY(shape_bytes(&layout->shape, layout->type, &column->row_bytes, error));
+    column->rank = 1 + layout->shape.rank;
+    for (int i = 1; i < column->rank; i++) column->extent[i] = (hsize_t)layout->shape.dims[i - 1];
+    return TRAJLOG_OK;
+}
+
+static trajlog_status plan_chunks(struct column *column, const struct column_layout *layout, struct error *error)
+{
+    column->chunk_rows = column_chunk_rows(&layout->storage, column->row_bytes);
+    if ((size_t)column->chunk_rows > MOST_CHUNK_BYTES / column->row_bytes)
+        return error_set(error, TRAJLOG_OUT_OF_RANGE, 0,
+                         "%s: group \"%s\", field \"%s\": a chunk of %lld rows of %zu bytes; HDF5 allows less than "
+                         "4 GiB",
+                         column->context->path, column->group, column->field, (long long)column->chunk_rows,
+                         column->row_bytes);
+    column->chunk_bytes = column->row_bytes * (size_t)column->chunk_rows;
+    return TRAJLOG_OK;
+}
+
+/* The encoder is made with the first column that needs one. */
+static trajlog_status prepare_encoder(const struct column *column, struct error *error)
+{
+    const char *missing = NULL;
+    if (encoding_is_plain(&column->encoding)) return TRAJLOG_OK;
+    if (column->encoding.level > 0 && H5Zfilter_avail(H5Z_FILTER_SHUFFLE) <= 0) missing = "shuffle";
+    if (column->encoding.level > 0 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) <= 0) missing = "deflate";
+    if (column->encoding.checksum && H5Zfilter_avail(H5Z_FILTER_FLETCHER32) <= 0) missing = "fletcher32";
+    if (missing)
+        return error_set(error, TRAJLOG_UNSUPPORTED, 0, "%s: group \"%s\", field \"%s\": this libhdf5 has no %s filter",
+                         column->context->path, column->group, column->field, missing);
+    if (!column->context->encoder) column->context->encoder = encoder_new();
+    if (!column->context->encoder) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for an encoder");
+    return TRAJLOG_OK;
+}
+
+/* The order is that of codec.h. */
+static bool set_filters(hid_t properties, const struct encoding *encoding)
+{
+    if (encoding->level > 0 &&
+        (H5Pset_shuffle(properties) < 0 || H5Pset_deflate(properties, (unsigned)encoding->level) < 0))
+        return false;
+    return !encoding->checksum || H5Pset_fletcher32(properties) >= 0;
+}
+
+/* Creation properties of a dataset, chunked unless `chunk` is NULL. No time stamps: equal runs make equal files. */
+static hid_t creation_properties(int rank, const hsize_t *chunk, const struct encoding *encoding)
+{
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    bool good = properties >= 0 && H5Pset_obj_track_times(properties, false) >= 0 &&
+                H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0;
+    if (good && chunk)
+        good = H5Pset_chunk(properties, rank, chunk) >= 0 && H5Pset_alloc_time(properties, H5D_ALLOC_TIME_INCR) >= 0 &&
+               set_filters(properties, encoding);
+    if (good || properties < 0) return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+static hid_t link_properties(void)
+{
+    hid_t properties = H5Pcreate(H5P_LINK_CREATE);
+    if (properties < 0 || H5Pset_char_encoding(properties, H5T_CSET_UTF8) >= 0) return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+/* Chunks go past libhdf5's chunk cache, so it gets no memory. */
+static hid_t uncached(void)
+{
+    hid_t properties = H5Pcreate(H5P_DATASET_ACCESS);
+    if (properties < 0 || H5Pset_chunk_cache(properties, 1, 0, 1.0) >= 0) return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+static trajlog_status make_dataset(struct column *column, hid_t location, const struct column_layout *layout,
+                                   hid_t space, hid_t creation, struct error *error)
+{
+    trajlog_status status = TRAJLOG_OK;
+    hid_t type = hdf5_file_type(layout->type), links = link_properties(), access = uncached();
+    hid_t dataset = H5I_INVALID_HID;
+    if (type >= 0 && links >= 0 && access >= 0 && space >= 0 && creation >= 0)
+        dataset = H5Dcreate2(location, layout->field, type, space, links, creation, access);
+    if (dataset < 0) status = column_failed(column, "make the dataset", error);
+    if (type >= 0) H5Tclose(type);
+    if (links >= 0) H5Pclose(links);
+    if (access >= 0) H5Pclose(access);
+    column->dataset = dataset < 0 ? 0 : dataset;
+    return status;
+}
+
+/* A second unlimited dimension, even though it does not grow, makes libhdf5 choose a v2 B-tree as the chunk index,
+ * whose nodes are smaller than a page; see the commit driver for why that matters. */
+static hid_t growing_space(const struct column *column)
+{
+    hsize_t most[1 + TRAJLOG_MAX_RANK];
+    for (int i = 0; i < column->rank; i++) most[i] = i < 2 ? H5S_UNLIMITED : column->extent[i];
+    return H5Screate_simple(column->rank, column->extent, most);
+}
+
+trajlog_status column_create(struct column *column, struct column_context *context, hid_t location,
+                             const struct column_layout *layout, struct error *error)
+{
+    hsize_t chunk[1 + TRAJLOG_MAX_RANK];
+    trajlog_status status = plan(column, context, layout, error);
+    if (status == TRAJLOG_OK) status = plan_chunks(column, layout, error);
+    if (status == TRAJLOG_OK) status = prepare_encoder(column, error);
+    if (status == TRAJLOG_OK && column->chunk_rows > 1 && !(column->buffer = calloc(1, column->chunk_bytes)))
+        status = error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
+                           "%s: group \"%s\", field \"%s\": no memory for a chunk of %zu bytes", context->path,
+                           layout->group, layout->field, column->chunk_bytes);
+    if (status != TRAJLOG_OK) return status;
+
+    memcpy(chunk, column->extent, sizeof chunk);
+    chunk[0] = (hsize_t)column->chunk_rows;
+    hid_t space = growing_space(column);
+    hid_t creation = creation_properties(column->rank, chunk, &column->encoding);
+    status = make_dataset(column, location, layout, space, creation, error);
+    if (space >= 0) H5Sclose(space);
+    if (creation >= 0) H5Pclose(creation);
+    if (status != TRAJLOG_OK) column_close(column);
+    return status;
+}
+
+static trajlog_status extend(struct column *column, int64_t rows, struct error *error)
+{
+    if (column->extent[0] == (hsize_t)rows) return TRAJLOG_OK;
+    column->extent[0] = (hsize_t)rows;
+    if (H5Dset_extent(column->dataset, column->extent) < 0) return column_failed(column, "extend the dataset", error);
+    return TRAJLOG_OK;
+}
+
+/* Stores the bytes of the chunk that begins at `first_row`, which lies within the extent. */
+static trajlog_status store_chunk(struct column *column, int64_t first_row, const struct encoded *encoded,
+                                  struct error *error)
+{
+    hsize_t offset[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row};
+    if (H5Dwrite_chunk(column->dataset, H5P_DEFAULT, encoded->filter_mask, offset, encoded->size, encoded->bytes) < 0)
+        return column_failed(column, "write a chunk", error);
+    column->context->chunks++;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status store_full_chunk(struct column *column, const void *chunk, struct error *error)
+{
+    struct encoded encoded = {.bytes = chunk, .size = column->chunk_bytes};
+    if (!encoding_is_plain(&column->encoding))
+        TRY(encoder_encode(column->context->encoder, &column->encoding, chunk, column->chunk_bytes, &encoded, error));
+    TRY(extend(column, column->rows, error));
+    return store_chunk(column, column->rows - column->chunk_rows, &encoded, error);
+}
+
+int64_t column_next_write(const struct column *column)
+{
+    return (column->rows / column->chunk_rows + 1) * column->chunk_rows;
+}
+
+trajlog_status column_append(struct column *column, const void *row, struct error *error)
+{
+    const void *chunk = row;
+    if (column->buffer) {
+        size_t place = (size_t)(column->rows % column->chunk_rows);
+        memcpy(column->buffer + place * column->row_bytes, row, column->row_bytes);
+        chunk = column->buffer;
+    }
+    column->rows++;
+    if (column->rows % column->chunk_rows != 0) return TRAJLOG_OK;
+    return store_full_chunk(column, chunk, error);
+}
+
+/* The tail is stored as it is, whatever the filters: then writing it again at the next commit leaves it in place, and
+ * the bytes of committed rows do not change, so that a write that is cut short cannot harm them. */
+static trajlog_status store_tail(struct column *column, int64_t tail_rows, struct error *error)
+{
+    size_t used = (size_t)tail_rows * column->row_bytes;
+    struct encoded encoded = {
+        .bytes = column->buffer, .size = column->chunk_bytes, .filter_mask = encoding_mask_all(&column->encoding)};
+    memset(column->buffer + used, 0, column->chunk_bytes - used); /* no rows of the chunk before */
+    return store_chunk(column, column->rows - tail_rows, &encoded, error);
+}
+
+trajlog_status column_commit(struct column *column, struct error *error)
+{
+    int64_t tail_rows = column->rows % column->chunk_rows;
+    if (column->rows == column->committed) return TRAJLOG_OK;
+    TRY(extend(column, column->rows, error));
+    if (tail_rows > 0) TRY(store_tail(column, tail_rows, error));
+    column->committed = column->rows;
+    return TRAJLOG_OK;
+}
+
+void column_close(struct column *column)
+{
+    if (column->dataset > 0) H5Dclose(column->dataset);
+    column->dataset = 0;
+    free(column->buffer);
+    column->buffer = NULL;
+}
+
+static trajlog_status write_contiguous(const struct column *column, trajlog_type type, const void *data,
+                                       struct error *error)
+{
+    trajlog_status status = TRAJLOG_OK;
+    hid_t memory = hdf5_memory_type(type);
+    if (memory < 0 || H5Dwrite(column->dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+        status = column_failed(column, "write the dataset", error);
+    if (memory >= 0) H5Tclose(memory);
+    return status;
+}
+
+static trajlog_status write_encoded(struct column *column, const void *data, struct error *error)
+{
+    struct encoded encoded;
+    hsize_t offset[TRAJLOG_MAX_RANK] = {0};
+    TRY(encoder_encode(column->context->encoder, &column->encoding, data, column->chunk_bytes, &encoded, error));
+    if (H5Dwrite_chunk(column->dataset, H5P_DEFAULT, encoded.filter_mask, offset, encoded.size, encoded.bytes) < 0)
+        return column_failed(column, "write the dataset", error);
+    return TRAJLOG_OK;
+}
+
+trajlog_status column_write_once(struct column_context *context, hid_t location, const struct column_layout *layout,
+                                 const void *data, struct error *error)
+{
+    struct column column;
+    struct column_layout whole = *layout;
+    const hsize_t *dims = column.extent + 1;
+    int rank = layout->shape.rank;
+    /* Filters need chunks, and a scalar cannot be chunked: it is stored as it is. */
+    bool filtered =
+        rank > 0 && (layout->storage.compression == TRAJLOG_COMPRESSION_DEFLATE || layout->storage.checksum);
+    whole.storage.chunk_rows = 1;
+    TRY(plan(&column, context, &whole, error));
+    if (filtered) {
+        TRY(plan_chunks(&column, &whole, error));
+        TRY(prepare_encoder(&column, error));
+    }
+
+    hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
+    hid_t creation = creation_properties(rank, filtered ? dims : NULL, &column.encoding);
+    trajlog_status status = make_dataset(&column, location, layout, space, creation, error);
+    if (status == TRAJLOG_OK)
+        status = filtered ? write_encoded(&column, data, error) : write_contiguous(&column, layout->type, data, error);
+    if (space >= 0) H5Sclose(space);
+    if (creation >= 0) H5Pclose(creation);
+    column_close(&column);
+    return status;
+}

@@ -1,0 +1,70 @@
+/* A column: the rows of one dataset, gathered into chunks. Knows nothing of other columns, groups or commits of them.
+ *
+ * What is on disk, and when. A chunk can be stored only inside the dataset's extent, so a chunk that gets full between
+ * two commits extends the dataset up to its last row - in libhdf5's memory. Nothing of that reaches the file: extents
+ * and chunk indices are metadata, which libhdf5 writes when it is flushed or when its cache overflows, and the store
+ * makes the cache large enough that it does not overflow between commits (see access_properties in file.c). At a commit
+ * every column of every group is extended to its exact number of rows, and then all of it is flushed. So a reader, or
+ * what a kill leaves behind, sees the rows of the last commit: the chunks written since then are bytes in space that
+ * nothing refers to, and in the tail chunk, which is written again in place, the committed rows' bytes stay the same.
+ * An extent never exceeds the rows that the column has, so no unwritten row can appear. */
+#ifndef STORE_COLUMN_H
+#define STORE_COLUMN_H
+
+#include <hdf5.h>
+
+#include "model/schema.h"
+#include "store/codec.h"
+
+/* What the columns of a file share. */
+struct column_context {
+    const char *path;        /* for messages */
+    struct encoder *encoder; /* NULL until a column needs it */
+    int64_t chunks;          /* written since the last commit */
+};
+
+/* What to make a dataset of. The texts are used in messages and outlive the column. */
+struct column_layout {
+    const char *group;
+    const char *field; /* the path of the dataset, from `location` */
+    trajlog_type type; /* as stored */
+    trajlog_shape shape;
+    struct storage storage;
+};
+
+struct column {
+    struct column_context *context;
+    const char *group, *field;
+    hid_t dataset;                        /* 0: this column is not in the file */
+    int rank;                             /* of the dataset: one more than the field's */
+    hsize_t extent[1 + TRAJLOG_MAX_RANK]; /* as libhdf5 knows it */
+    size_t row_bytes, chunk_bytes;
+    int64_t chunk_rows;
+    int64_t rows;          /* appended */
+    int64_t committed;     /* of them, those that the last column_commit made part of the dataset */
+    unsigned char *buffer; /* the tail chunk; NULL where each row is a chunk and is written from the caller's memory */
+    struct encoding encoding;
+};
+
+/* Makes the dataset, without rows. Parent groups must exist. On failure the column is as if never created. */
+trajlog_status column_create(struct column *column, struct column_context *context, hid_t location,
+                             const struct column_layout *layout, struct error *error);
+
+/* Appends a row; libhdf5 is entered only when it fills a chunk: that is when column_next_write(column) == rows + 1. */
+trajlog_status column_append(struct column *column, const void *row, struct error *error);
+int64_t column_next_write(const struct column *column);
+
+/* Writes the tail and sets the extent to the exact number of rows; the file is flushed by the caller. */
+trajlog_status column_commit(struct column *column, struct error *error);
+
+/* Closes the dataset and frees the memory; uncommitted rows are lost. Fine on a zeroed column, and twice. */
+void column_close(struct column *column);
+
+/* Makes a dataset without a time axis and writes it. */
+trajlog_status column_write_once(struct column_context *context, hid_t location, const struct column_layout *layout,
+                                 const void *data, struct error *error);
+
+/* The number of rows per chunk: what the storage says, or chosen by the size of a row. */
+int64_t column_chunk_rows(const struct storage *storage, size_t row_bytes);
+
+#endif

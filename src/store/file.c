@@ -1,0 +1,608 @@
+/* The order of things in a file: groups first, then the datasets of one group after the other, then attributes. So the
+ * object headers of a group's datasets, which change at each commit, lie side by side. */
+#include "store/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "model/schema_json.h"
+#include "store/attribute.h"
+#include "store/column.h"
+#include "store/hdf5_error.h"
+#include "store/hdf5_lock.h"
+#include "store/new_file.h"
+
+#define BOOKKEEPING      "trajlog" /* the group; its name is not open to users */
+#define DROP_CHUNK_ROWS  256
+#define CACHE_BYTES      ((size_t)32 << 20) /* metadata; see access_properties */
+#define MOST_DIRTY_CHUNK 2048               /* chunks between two commits; each soils a few KiB of metadata at most */
+
+struct store_group {
+    const struct group *model;
+    struct column step, time;
+    struct column *fields; /* one per field of the model; those that are not in the file are zeroed */
+    int64_t rows;
+    int64_t next_write; /* up to this row, appending only copies memory */
+    bool written;       /* `once` */
+};
+
+struct store {
+    char *path; /* as the caller names it: for messages */
+    hid_t file;
+    const struct schema *schema; /* NULL before store_define */
+    struct store_group *groups;
+    size_t group_count;
+    struct column dropped;
+    struct column_context context;
+    int64_t last_step, committed_last_step;
+    bool has_steps, started;
+    bool unsaved;  /* something was appended since the last commit */
+    bool unsynced; /* something was flushed since the last sync */
+    int64_t commits;
+    struct error failure; /* the first one; it sticks */
+};
+
+/* ------------------------------------------------------------------------------------------- errors and the HDF5 lock
+ */
+
+static void enter(struct hdf5_quiet *quiet)
+{
+    hdf5_lock();
+    hdf5_quiet_begin(quiet);
+}
+
+static void leave(struct hdf5_quiet *quiet)
+{
+    hdf5_quiet_end(quiet);
+    hdf5_unlock();
+}
+
+/* Every function below writes its error to store->failure; this is how it gets out. */
+static trajlog_status report(const struct store *store, struct error *error)
+{
+    if (store->failure.status != TRAJLOG_OK && error && error->status == TRAJLOG_OK) *error = store->failure;
+    return store->failure.status;
+}
+
+static trajlog_status fail(struct store *store, const char *what)
+{
+    return hdf5_error(&store->failure, "%s: cannot %s", store->path, what);
+}
+
+static trajlog_status fail_memory(struct store *store)
+{
+    return error_set(&store->failure, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", store->path);
+}
+
+static trajlog_status fail_state(struct store *store, const char *what)
+{
+    return error_set(&store->failure, TRAJLOG_INVALID_STATE, 0, "%s: %s", store->path, what);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- create
+ */
+
+/* Between commits no metadata may reach the file (see column.h). libhdf5 writes it when its cache is full, so the cache
+ * has a fixed size that MOST_DIRTY_CHUNK keeps it from ever filling with entries that are not yet written. */
+static bool set_metadata_cache(hid_t properties)
+{
+    H5AC_cache_config_t config = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
+    if (H5Pget_mdc_config(properties, &config) < 0) return false;
+    config.set_initial_size = true;
+    config.initial_size = config.max_size = config.min_size = CACHE_BYTES;
+    config.min_clean_fraction = 0.01;
+    config.incr_mode = H5C_incr__off;
+    config.flash_incr_mode = H5C_flash_incr__off;
+    config.decr_mode = H5C_decr__off;
+    return H5Pset_mdc_config(properties, &config) >= 0;
+}
+
+static hid_t access_properties(void)
+{
+    hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
+    bool good = properties >= 0 && H5Pset_libver_bounds(properties, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+                H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) >= 0 &&
+                H5Pset_file_locking(properties, false, true) >= 0 && set_metadata_cache(properties);
+    if (good || properties < 0) return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+/* Of files and of groups; neither carries time stamps, so that equal runs make equal files. */
+static hid_t untimed_properties(hid_t class)
+{
+    hid_t properties = H5Pcreate(class);
+    if (properties < 0 || H5Pset_obj_track_times(properties, false) >= 0) return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+static trajlog_status create_hdf5(struct store *store, const char *path)
+{
+    hid_t access = access_properties(), creation = untimed_properties(H5P_FILE_CREATE);
+    if (access >= 0 && creation >= 0) store->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+    if (store->file <= 0) fail(store, "create the file");
+    if (access >= 0) H5Pclose(access);
+    if (creation >= 0) H5Pclose(creation);
+    if (store->file <= 0) return store->failure.status;
+
+    TRY(attribute_set_int32(store->file, "trajlog_version", TRAJLOG_FORMAT_VERSION, &store->failure));
+    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
+    return TRAJLOG_OK;
+}
+
+static trajlog_status create(struct store *store, const char *path, trajlog_existing existing)
+{
+    struct new_file file;
+    TRY(new_file_make(&file, path, existing, &store->failure));
+    trajlog_status status = create_hdf5(store, file.temporary);
+    if (status == TRAJLOG_OK) status = new_file_publish(&file, existing, &store->failure);
+    new_file_free(&file);
+    return status;
+}
+
+static void free_store(struct store *store);
+
+trajlog_status store_create(struct store **store, const char *path, trajlog_existing existing, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    *store = NULL;
+    if (!path || !*path) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
+    struct store *made = calloc(1, sizeof *made);
+    if (made) made->context.path = made->path = strdup(path);
+    if (!made || !made->path) {
+        free(made);
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
+    }
+    enter(&quiet);
+    trajlog_status status = create(made, path, existing);
+    report(made, error);
+    if (status != TRAJLOG_OK) free_store(made);
+    else *store = made;
+    leave(&quiet);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- define
+ */
+
+/* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
+static trajlog_status open_group(struct store *store, hid_t location, const char *path, hid_t *group)
+{
+    trajlog_status status = TRAJLOG_OK;
+    hid_t creation = untimed_properties(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
+    htri_t exists = H5Lexists(location, path, H5P_DEFAULT);
+    *group = H5I_INVALID_HID;
+    if (exists > 0) *group = H5Gopen2(location, path, H5P_DEFAULT);
+    else if (exists == 0 && creation >= 0 && links >= 0 && H5Pset_char_encoding(links, H5T_CSET_UTF8) >= 0)
+        *group = H5Gcreate2(location, path, links, creation, H5P_DEFAULT);
+    if (*group < 0) status = hdf5_error(&store->failure, "%s: cannot make the group \"%s\"", store->path, path);
+    if (creation >= 0) H5Pclose(creation);
+    if (links >= 0) H5Pclose(links);
+    return status;
+}
+
+/* The groups that a field's path goes through: "a" and "a/b" for "a/b/c". */
+static trajlog_status make_parents(struct store *store, hid_t location, const char *path)
+{
+    trajlog_status status = TRAJLOG_OK;
+    char *parent = strdup(path);
+    if (!parent) return fail_memory(store);
+    for (char *slash = strchr(parent, '/'); slash && status == TRAJLOG_OK; slash = strchr(slash + 1, '/')) {
+        hid_t group;
+        *slash = '\0';
+        status = open_group(store, location, parent, &group);
+        *slash = '/';
+        if (status == TRAJLOG_OK) H5Gclose(group);
+    }
+    free(parent);
+    return status;
+}
+
+static struct column_layout field_layout(const struct group *group, const struct field *field)
+{
+    return (struct column_layout){.group = group->name,
+                                  .field = field->name,
+                                  .type = field->stored_type,
+                                  .shape = field->shape,
+                                  .storage = field->storage};
+}
+
+static trajlog_status make_axis(struct store *store, struct store_group *group, hid_t location)
+{
+    struct column_layout step = {.group = group->model->name, .field = "step", .type = TRAJLOG_INT64};
+    struct column_layout time = {.group = group->model->name, .field = "time", .type = TRAJLOG_FLOAT64};
+    TRY(column_create(&group->step, &store->context, location, &step, &store->failure));
+    return column_create(&group->time, &store->context, location, &time, &store->failure);
+}
+
+static trajlog_status make_datasets(struct store *store, struct store_group *group, hid_t location)
+{
+    const struct group *model = group->model;
+    for (size_t i = 0; i < model->field_count; i++)
+        if (model->fields[i]->enabled) TRY(make_parents(store, location, model->fields[i]->name));
+    if (group_is_once(model)) return TRAJLOG_OK;
+
+    TRY(make_axis(store, group, location));
+    for (size_t i = 0; i < model->field_count; i++) {
+        struct column_layout layout = field_layout(model, model->fields[i]);
+        if (!model->fields[i]->enabled) continue;
+        TRY(column_create(&group->fields[i], &store->context, location, &layout, &store->failure));
+    }
+    return TRAJLOG_OK;
+}
+
+/* Takes the text, which is freed; NULL: there was no memory to make it. */
+static trajlog_status set_json(struct store *store, hid_t object, const char *name, char *text)
+{
+    if (!text) return fail_memory(store);
+    trajlog_status status = attribute_set_text(object, name, text, &store->failure);
+    free(text);
+    return status;
+}
+
+static trajlog_status set_field_texts(struct store *store, hid_t dataset, const struct field *field)
+{
+    if (field->unit && field->unit[0]) TRY(attribute_set_text(dataset, "unit", field->unit, &store->failure));
+    if (field->description && field->description[0])
+        TRY(attribute_set_text(dataset, "description", field->description, &store->failure));
+    return TRAJLOG_OK;
+}
+
+static trajlog_status set_group_attributes(struct store *store, struct store_group *group, hid_t location)
+{
+    const struct group *model = group->model;
+    TRY(set_json(store, location, "paths", group_paths_json(model)));
+    for (size_t i = 0; i < model->field_count; i++) {
+        if (group->fields[i].dataset <= 0) continue;
+        trajlog_status status = set_field_texts(store, group->fields[i].dataset, model->fields[i]);
+        if (status != TRAJLOG_OK)
+            error_prefix(&store->failure, "%s: group \"%s\", field \"%s\"", store->path, model->name,
+                         model->fields[i]->name);
+        TRY(status);
+    }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status define_group(struct store *store, struct store_group *group)
+{
+    hid_t location;
+    TRY(open_group(store, store->file, group->model->name, &location));
+    trajlog_status status = make_datasets(store, group, location);
+    if (status == TRAJLOG_OK) status = set_group_attributes(store, group, location);
+    H5Gclose(location);
+    return status;
+}
+
+static trajlog_status define_bookkeeping(struct store *store)
+{
+    struct column_layout layout = {.group = BOOKKEEPING,
+                                   .field = "dropped", /* first step, last step, frames */
+                                   .type = TRAJLOG_INT64,
+                                   .shape = TRAJLOG_SHAPE(3),
+                                   .storage = {.chunk_rows = DROP_CHUNK_ROWS}};
+    hid_t location;
+    TRY(open_group(store, store->file, BOOKKEEPING, &location));
+    trajlog_status status = column_create(&store->dropped, &store->context, location, &layout, &store->failure);
+    H5Gclose(location);
+    return status;
+}
+
+static trajlog_status allocate_groups(struct store *store, const struct schema *schema)
+{
+    store->schema = schema;
+    store->groups = calloc(schema->group_count ? schema->group_count : 1, sizeof *store->groups);
+    if (!store->groups) return fail_memory(store);
+    for (; store->group_count < schema->group_count; store->group_count++) {
+        struct store_group *group = &store->groups[store->group_count];
+        group->model = schema->groups[store->group_count];
+        group->fields = calloc(group->model->field_count ? group->model->field_count : 1, sizeof *group->fields);
+        if (!group->fields) return fail_memory(store);
+    }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status define(struct store *store, const struct schema *schema)
+{
+    if (store->schema) return fail_state(store, "the groups have been defined already");
+    TRY(allocate_groups(store, schema));
+    for (size_t i = 0; i < store->group_count; i++)
+        if (store->groups[i].model->enabled) TRY(define_group(store, &store->groups[i]));
+    TRY(define_bookkeeping(store));
+    TRY(set_json(store, store->file, "trajlog_schema", schema_to_json(schema)));
+    TRY(set_json(store, store->file, "group_names", schema_group_names_json(schema)));
+    return attribute_set_int64(store->file, "actual_steps", 0, &store->failure);
+}
+
+trajlog_status store_define(struct store *store, const struct schema *schema, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    enter(&quiet);
+    define(store, schema);
+    leave(&quiet);
+    return report(store, error);
+}
+
+/* --------------------------------------------------------------------------------------------------------------- once
+ */
+
+static trajlog_status write_once_field(struct store *store, hid_t location, const struct group *model,
+                                       const struct field *field, const void *data)
+{
+    struct column_layout layout = field_layout(model, field);
+    TRY(column_write_once(&store->context, location, &layout, data, &store->failure));
+    hid_t dataset = H5Dopen2(location, field->name, H5P_DEFAULT);
+    if (dataset < 0) return fail(store, "open a dataset that was just written");
+    trajlog_status status = set_field_texts(store, dataset, field);
+    H5Dclose(dataset);
+    return status;
+}
+
+static trajlog_status write_once(struct store *store, struct store_group *group, hid_t location, int64_t step,
+                                 double time, const void *const *fields)
+{
+    const struct group *model = group->model;
+    for (size_t i = 0; i < model->field_count; i++) {
+        if (!model->fields[i]->enabled) continue;
+        TRY(write_once_field(store, location, model, model->fields[i], fields[i]));
+    }
+    TRY(attribute_set_int64(location, "step", step, &store->failure));
+    TRY(attribute_set_float64(location, "time", time, &store->failure));
+    group->written = true;
+    group->rows = 1;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status check_once(struct store *store, size_t group)
+{
+    if (!store->schema || store->started) return fail_state(store, "`once` data come between definition and start");
+    if (group >= store->group_count || !store->groups[group].model->enabled ||
+        !group_is_once(store->groups[group].model) || store->groups[group].written)
+        return fail_state(store, "no `once` group that waits for its data has this number");
+    return TRAJLOG_OK;
+}
+
+static trajlog_status open_and_write_once(struct store *store, size_t index, int64_t step, double time,
+                                          const void *const *fields)
+{
+    TRY(check_once(store, index));
+    struct store_group *group = &store->groups[index];
+    hid_t location = H5Gopen2(store->file, group->model->name, H5P_DEFAULT);
+    if (location < 0) return fail(store, "open a `once` group");
+    trajlog_status status = write_once(store, group, location, step, time, fields);
+    H5Gclose(location);
+    return status;
+}
+
+trajlog_status store_write_once(struct store *store, size_t group, int64_t step, double time, const void *const *fields,
+                                struct error *error)
+{
+    struct hdf5_quiet quiet;
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    enter(&quiet);
+    open_and_write_once(store, group, step, time, fields);
+    leave(&quiet);
+    return report(store, error);
+}
+
+/* --------------------------------------------------------------------------------------------------------------- rows
+ */
+
+/* Up to which row appending to the group stays in memory. */
+static int64_t group_next_write(const struct store_group *group)
+{
+    int64_t next = column_next_write(&group->step), other = column_next_write(&group->time);
+    if (other < next) next = other;
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        if (group->fields[i].dataset <= 0) continue;
+        other = column_next_write(&group->fields[i]);
+        if (other < next) next = other;
+    }
+    return next;
+}
+
+static trajlog_status start(struct store *store)
+{
+    if (!store->schema || store->started) return fail_state(store, "started twice, or before definition");
+    for (size_t i = 0; i < store->group_count; i++) {
+        struct store_group *group = &store->groups[i];
+        if (group->model->enabled && !group_is_once(group->model)) group->next_write = group_next_write(group);
+    }
+    /* libhdf5 flushes the file before it starts SWMR. */
+    if (H5Fstart_swmr_write(store->file) < 0) return fail(store, "start SWMR writing");
+    store->started = store->unsynced = true;
+    return TRAJLOG_OK;
+}
+
+trajlog_status store_start(struct store *store, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    enter(&quiet);
+    start(store);
+    leave(&quiet);
+    return report(store, error);
+}
+
+static trajlog_status append_row(struct store *store, struct store_group *group, int64_t step, double time,
+                                 const void *const *fields)
+{
+    TRY(column_append(&group->step, &step, &store->failure));
+    TRY(column_append(&group->time, &time, &store->failure));
+    for (size_t i = 0; i < group->model->field_count; i++)
+        if (group->fields[i].dataset > 0) TRY(column_append(&group->fields[i], fields[i], &store->failure));
+    group->rows++;
+    store->unsaved = true;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status commit(struct store *store, enum commit_level level);
+
+/* A row that fills a chunk somewhere. */
+static trajlog_status append_and_write(struct store *store, struct store_group *group, int64_t step, double time,
+                                       const void *const *fields)
+{
+    struct hdf5_quiet quiet;
+    enter(&quiet);
+    trajlog_status status = append_row(store, group, step, time, fields);
+    group->next_write = group_next_write(group);
+    if (status == TRAJLOG_OK && store->context.chunks >= MOST_DIRTY_CHUNK) status = commit(store, COMMIT_FLUSHED);
+    leave(&quiet);
+    return status;
+}
+
+trajlog_status store_append(struct store *store, size_t group, int64_t step, double time, const void *const *fields,
+                            struct error *error)
+{
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    if (!store->started || group >= store->group_count || store->groups[group].step.dataset <= 0) {
+        fail_state(store, "no group that takes rows now has this number");
+        return report(store, error);
+    }
+    struct store_group *target = &store->groups[group];
+    if (target->rows + 1 < target->next_write) append_row(store, target, step, time, fields);
+    else append_and_write(store, target, step, time, fields);
+    return report(store, error);
+}
+
+trajlog_status store_add_drop(struct store *store, const trajlog_drop *drop, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    int64_t row[3] = {drop->first_step, drop->last_step, drop->frames};
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    if (!store->started) {
+        fail_state(store, "frames cannot be dropped before the start");
+        return report(store, error);
+    }
+    enter(&quiet);
+    column_append(&store->dropped, row, &store->failure);
+    store->unsaved = true;
+    leave(&quiet);
+    return report(store, error);
+}
+
+void store_set_last_step(struct store *store, int64_t step)
+{
+    store->unsaved = store->unsaved || !store->has_steps || step != store->last_step;
+    store->last_step = step;
+    store->has_steps = true;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- commit
+ */
+
+static trajlog_status commit_group(struct store *store, struct store_group *group)
+{
+    TRY(column_commit(&group->step, &store->failure));
+    TRY(column_commit(&group->time, &store->failure));
+    for (size_t i = 0; i < group->model->field_count; i++)
+        if (group->fields[i].dataset > 0) TRY(column_commit(&group->fields[i], &store->failure));
+    return TRAJLOG_OK;
+}
+
+static trajlog_status commit_last_step(struct store *store)
+{
+    if (!store->has_steps) return TRAJLOG_OK;
+    int64_t steps = store->last_step < INT64_MAX ? store->last_step + 1 : INT64_MAX;
+    return attribute_rewrite_int64(store->file, "actual_steps", steps, &store->failure);
+}
+
+static trajlog_status flush(struct store *store)
+{
+    for (size_t i = 0; i < store->group_count; i++)
+        if (store->groups[i].step.dataset > 0) TRY(commit_group(store, &store->groups[i]));
+    TRY(column_commit(&store->dropped, &store->failure));
+    TRY(commit_last_step(store));
+    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
+    store->context.chunks = 0;
+    store->unsaved = false;
+    store->unsynced = true;
+    store->commits++;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status sync_file(struct store *store)
+{
+    void *handle = NULL;
+    if (H5Fget_vfd_handle(store->file, H5P_DEFAULT, &handle) < 0 || !handle) return fail(store, "find its descriptor");
+    if (fdatasync(*(int *)handle) != 0)
+        return error_set(&store->failure, TRAJLOG_IO_ERROR, errno, "%s: cannot sync the file", store->path);
+    store->unsynced = false;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status commit(struct store *store, enum commit_level level)
+{
+    if (!store->started) return fail_state(store, "nothing can be committed before the start");
+    if (store->unsaved) TRY(flush(store));
+    if (level == COMMIT_SYNCED && store->unsynced) TRY(sync_file(store));
+    return TRAJLOG_OK;
+}
+
+trajlog_status store_commit(struct store *store, enum commit_level level, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    enter(&quiet);
+    commit(store, level);
+    leave(&quiet);
+    return report(store, error);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- close
+ */
+
+static void close_columns(struct store *store)
+{
+    for (size_t i = 0; i < store->group_count; i++) {
+        struct store_group *group = &store->groups[i];
+        column_close(&group->step);
+        column_close(&group->time);
+        for (size_t j = 0; j < group->model->field_count; j++) column_close(&group->fields[j]);
+        free(group->fields);
+    }
+    column_close(&store->dropped);
+    store->group_count = 0;
+}
+
+static void close_file(struct store *store)
+{
+    close_columns(store);
+    if (store->file > 0 && H5Fclose(store->file) < 0) fail(store, "close the file");
+    store->file = 0;
+}
+
+static void free_store(struct store *store)
+{
+    close_file(store);
+    encoder_free(store->context.encoder);
+    free(store->groups);
+    free(store->path);
+    free(store);
+}
+
+trajlog_status store_close(struct store *store, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    if (!store) return TRAJLOG_OK;
+    enter(&quiet);
+    if (store->failure.status == TRAJLOG_OK && store->started) commit(store, COMMIT_FLUSHED);
+    close_file(store);
+    trajlog_status status = report(store, error);
+    free_store(store);
+    leave(&quiet);
+    return status;
+}
+
+int64_t store_rows(const struct store *store, size_t group)
+{
+    return group < store->group_count ? store->groups[group].rows : 0;
+}
+
+int64_t store_commits(const struct store *store)
+{
+    return store->commits;
+}
