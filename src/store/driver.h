@@ -8,10 +8,9 @@
  *     driver_create          makes PATH.new                 driver_open           completes what a crash left
  *     driver_use, H5Fcreate  with the list                  driver_use, H5Fopen   H5F_ACC_RDWR, with the list
  *     H5Fflush, driver_show  a valid file is at PATH        new objects and attributes, then every H5?close
- *     groups, datasets, attributes, `once` data             H5Fflush, driver_publish
- *     H5Fstart_swmr_write, H5Fflush                         H5Fstart_swmr_write
- *     driver_publish         all of it is at PATH           drop rows: H5Dset_extent
- *                                                           H5Fflush, driver_publish
+ *     groups, datasets, attributes, `once` data             H5Fstart_swmr_write
+ *     H5Fstart_swmr_write, H5Fflush                         drop rows: H5Dset_extent; H5Fflush
+ *     driver_publish         all of it is at PATH           driver_publish        all of it is at PATH
  *
  * and then for both, again and again,
  *
@@ -32,30 +31,12 @@
 
 #include <hdf5.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "model/status.h"
+#include "store/driver_io.h"
 #include "store/file.h"
 
 struct driver;
-
-/* Every system call that the driver and its journal make on the file system; so that a test can record them, and make
- * the k-th fail. Returns and errno as the calls they are named after. `context` is handed to each. */
-struct driver_io {
-    void *context;
-    int (*open)(void *context, const char *path, int flags, mode_t mode);
-    int (*close)(void *context, int descriptor);
-    ssize_t (*read)(void *context, int descriptor, void *data, size_t size, off_t offset);
-    ssize_t (*write)(void *context, int descriptor, const void *data, size_t size, off_t offset);
-    int (*truncate)(void *context, int descriptor, off_t size);
-    int (*sync)(void *context, int descriptor, bool data_only);
-    int (*rename)(void *context, const char *from, const char *to);
-    int (*link)(void *context, const char *from, const char *to);
-    int (*remove)(void *context, const char *path);
-};
-
-/* The system's own. Refuses a write behind RLIMIT_FSIZE with EFBIG, for which the kernel would send SIGXFSZ. */
-extern const struct driver_io driver_io_system;
 
 /* Begins a new file under the name PATH.new (whatever had that name is lost). The caller owns `path`; see ownership.h.
  * `io` may be NULL: the system's. *driver is NULL on failure. Errors: NOT_FOUND (no such directory), IO_ERROR,
@@ -106,7 +87,7 @@ void driver_destroy(struct driver *driver);
 /* Abandoned raw blocks. libhdf5 frees nothing while readers may look, so that a chunk that is rewritten at another size
  * leaves its old block behind. driver_last_raw: the block that libhdf5 asked for last, since the last call of this;
  * false if none. driver_retire gives such a block back: it is handed out again for the same size, three commits (one of
- * them synced, if the file is ever synced) and `seconds` later, when no reader with a stale index is about to look
+ * them synced, if any ever was) and `seconds` later, when no reader with a stale index is about to look
  * there. */
 bool driver_last_raw(struct driver *driver, haddr_t *address, hsize_t *size);
 void driver_retire(struct driver *driver, haddr_t address, hsize_t size, double seconds);

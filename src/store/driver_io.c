@@ -1,0 +1,160 @@
+#include "store/driver_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* How many bytes may be written from `offset` on. */
+static uint64_t room_below_limit(uint64_t offset)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return limit.rlim_cur > offset ? limit.rlim_cur - offset : 0;
+}
+
+static int system_open(void *context, const char *path, int flags, mode_t mode)
+{
+    (void)context;
+    return open(path, flags | O_CLOEXEC, mode);
+}
+
+static int system_close(void *context, int descriptor)
+{
+    (void)context;
+    return close(descriptor);
+}
+
+static ssize_t system_read(void *context, int descriptor, void *data, size_t size, off_t offset)
+{
+    (void)context;
+    return pread(descriptor, data, size, offset);
+}
+
+static ssize_t system_write(void *context, int descriptor, const void *data, size_t size, off_t offset)
+{
+    (void)context;
+    uint64_t room = room_below_limit((uint64_t)offset);
+    if (room < size) {
+        errno = EFBIG;
+        return -1;
+    }
+    return pwrite(descriptor, data, size, offset);
+}
+
+static int system_truncate(void *context, int descriptor, off_t size)
+{
+    (void)context;
+    if (room_below_limit(0) < (uint64_t)size) {
+        errno = EFBIG;
+        return -1;
+    }
+    return ftruncate(descriptor, size);
+}
+
+static int system_sync(void *context, int descriptor, bool data_only)
+{
+    (void)context;
+    return data_only ? fdatasync(descriptor) : fsync(descriptor);
+}
+
+static int system_rename(void *context, const char *from, const char *to)
+{
+    (void)context;
+    return rename(from, to);
+}
+
+static int system_link(void *context, const char *from, const char *to)
+{
+    (void)context;
+    return link(from, to);
+}
+
+static int system_remove(void *context, const char *path)
+{
+    (void)context;
+    return unlink(path);
+}
+
+const struct driver_io driver_io_system = {
+    .open = system_open,
+    .close = system_close,
+    .read = system_read,
+    .write = system_write,
+    .truncate = system_truncate,
+    .sync = system_sync,
+    .rename = system_rename,
+    .link = system_link,
+    .remove = system_remove,
+};
+
+int io_write_all(const struct driver_io *io, int descriptor, const void *data, size_t size, uint64_t offset)
+{
+    const unsigned char *byte = data;
+    while (size > 0) {
+        ssize_t done = io->write(io->context, descriptor, byte, size, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno != 0 ? errno : EIO;
+        /* A write of nothing is how some file systems say that there is no room. */
+        if (done == 0) return ENOSPC;
+        byte += done, offset += (uint64_t)done, size -= (size_t)done;
+    }
+    return 0;
+}
+
+int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t size, uint64_t offset)
+{
+    unsigned char *byte = data;
+    while (size > 0) {
+        ssize_t done = io->read(io->context, descriptor, byte, size, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno != 0 ? errno : EIO;
+        if (done == 0) break;
+        byte += done, offset += (uint64_t)done, size -= (size_t)done;
+    }
+    memset(byte, 0, size);
+    return 0;
+}
+
+int io_truncate(const struct driver_io *io, int descriptor, uint64_t size)
+{
+    int result;
+    do result = io->truncate(io->context, descriptor, (off_t)size);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
+int io_sync(const struct driver_io *io, int descriptor, bool data_only)
+{
+    int result;
+    do result = io->sync(io->context, descriptor, data_only);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
+int io_sync_directory(const struct driver_io *io, const char *path)
+{
+    char *directory = path_with_suffix(path, "");
+    if (directory == NULL) return ENOMEM;
+    char *slash = strrchr(directory, '/');
+    if (slash == NULL) strcpy(directory, ".");
+    else if (slash == directory) slash[1] = '\0';
+    else *slash = '\0';
+    int descriptor = io->open(io->context, directory, O_RDONLY | O_DIRECTORY, 0);
+    int number = descriptor < 0 ? errno : io_sync(io, descriptor, false);
+    if (descriptor >= 0 && io->close(io->context, descriptor) != 0 && number == 0) number = errno;
+    free(directory);
+    /* How file systems say that they have no such operation: they keep names in their own way. */
+    return number == EINVAL || number == ENOTSUP ? 0 : number;
+}
+
+char *path_with_suffix(const char *path, const char *suffix)
+{
+    size_t size = strlen(path) + strlen(suffix) + 2;
+    char *text = malloc(size);
+    if (text != NULL) snprintf(text, size, "%s%s", path, suffix);
+    return text;
+}

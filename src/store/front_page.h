@@ -1,0 +1,34 @@
+/* The first page of a file that the commit driver writes: HDF5's superblock (version 3), and behind it, where no HDF5
+ * object lies, a record of our own. Both are written together, by one write. Knows bytes only. */
+#ifndef STORE_FRONT_PAGE_H
+#define STORE_FRONT_PAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FRONT_PAGE_SUPERBLOCK 48  /* bytes of a superblock of version 2 or 3 with 8-byte addresses */
+#define FRONT_PAGE_WRITTEN    128 /* the superblock and the record */
+
+struct front_page {
+    unsigned char superblock[FRONT_PAGE_SUPERBLOCK];
+    bool has_record;
+    /* The record. It belongs to the superblock if that has the same end; another program may have changed the file. */
+    unsigned char file_id[16]; /* ties a journal to its file */
+    uint64_t sequence;         /* of the commit; grows by one with each */
+    uint64_t announced_end;    /* what the superblock says: no object lies behind it */
+    uint64_t true_end;         /* no object lies behind this either; the rest is a hole */
+};
+
+/* Whether this is a superblock that the driver can keep. */
+bool front_page_is_superblock(const unsigned char *bytes);
+
+/* The end of file that a superblock announces, and setting it: the consistency flags are cleared and the checksum is
+ * renewed with it. */
+uint64_t superblock_end(const unsigned char *superblock);
+void superblock_set_end(unsigned char *superblock, uint64_t end);
+
+/* Encodes with announced_end in the superblock too. Decodes; false if there is no valid superblock. */
+void front_page_encode(const struct front_page *page, unsigned char bytes[FRONT_PAGE_WRITTEN]);
+bool front_page_decode(struct front_page *page, const unsigned char bytes[FRONT_PAGE_WRITTEN]);
+
+#endif
