@@ -131,6 +131,11 @@ char *metadata_text(const struct json_t *object)
     return object == NULL ? strdup("{}") : json_dumps(object, JSON_COMPACT);
 }
 
+const char *json_library_version(void)
+{
+    return jansson_version_str();
+}
+
 /* ------------------------------------------------------------------------------------------------------ writing --- */
 
 /* Sets a member; takes `value` over, and hands NULL on as the failure that it is. */

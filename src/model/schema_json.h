@@ -16,6 +16,9 @@ void metadata_free(struct json_t *object);
 /* The object as JSON text, "{}" for NULL; free() it. NULL: out of memory. */
 char *metadata_text(const struct json_t *object);
 
+/* The version of the JSON library that this process runs with, "2.14". */
+const char *json_library_version(void);
+
 /* The enabled groups and fields, with everything the schema knows; free() it. NULL: out of memory. A text longer than
  * SCHEMA_MAX_TEXT must not go into a file: no reader takes it. */
 char *schema_to_json(const struct schema *schema);

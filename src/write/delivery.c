@@ -88,10 +88,3 @@ void delivery_tick(struct delivery *delivery)
     int64_t now = clock_now();
     note(delivery, commit_if_time(delivery, now), now);
 }
-
-bool delivery_has_failed(const struct delivery *delivery, struct error *error)
-{
-    if (!atomic_load_explicit(&delivery->failed, memory_order_acquire)) return false;
-    *error = delivery->error;
-    return true;
-}

@@ -17,9 +17,9 @@ struct delivery {
     int64_t flush_nanoseconds;
     int64_t last_commit; /* clock_now() */
     bool uncommitted;    /* something came since */
-    /* Written once, before `failed` is set; any thread that saw `failed` may read it. */
-    struct error error;
-    _Atomic bool failed;
+    struct error error;  /* written once, before `failed` is set; who saw `failed` may read it */
+    /* On a line of its own: the caller's thread looks at it in each call. */
+    alignas(CACHE_LINE) _Atomic bool failed;
 };
 
 /* `layout` and `counters` must live as long. OUT_OF_MEMORY. */
@@ -34,7 +34,14 @@ void delivery_take(struct delivery *delivery, const struct message *message);
 /* Commits if there is something to commit, and flush_seconds have passed since the last time. */
 void delivery_tick(struct delivery *delivery);
 
-/* Whether an error came; then it is copied to `error`. Any thread. */
-bool delivery_has_failed(const struct delivery *delivery, struct error *error);
+/* Whether an error came; then delivery_error is it. Any thread. */
+static inline bool delivery_has_failed(const struct delivery *delivery)
+{
+    return atomic_load_explicit(&delivery->failed, memory_order_acquire);
+}
+static inline const struct error *delivery_error(const struct delivery *delivery)
+{
+    return &delivery->error;
+}
 
 #endif

@@ -341,8 +341,8 @@ static void the_first_error_sticks_and_nobody_waits(void **state)
             if (step % 30 == 29) worker_flush(scene.worker, step, &no_drop);
         }
         worker_flush(scene.worker, 99, &no_drop);
-        struct error error;
-        assert_true(delivery_has_failed(&scene.delivery, &error));
+        assert_true(delivery_has_failed(&scene.delivery));
+        struct error error = *delivery_error(&scene.delivery);
         worker_stop(scene.worker, 99, &(trajlog_drop){100, 100, 1});
         assert_int_equal(error.status, TRAJLOG_IO_ERROR);
         assert_int_equal(error.number, ENOSPC);
@@ -384,8 +384,7 @@ static void a_sink_that_blocks(bool then_fails)
     for (int64_t step = 0; step < 200; step++) push(&scene, step);
     worker_flush(scene.worker, 199, &no_drop);
     pthread_join(helper, NULL);
-    struct error error;
-    assert_int_equal(delivery_has_failed(&scene.delivery, &error), then_fails);
+    assert_int_equal(delivery_has_failed(&scene.delivery), then_fails);
     worker_stop(scene.worker, 199, &no_drop);
     assert_int_equal(scene.memory.rows[SCALARS], then_fails ? 0 : 200);
     assert_int_equal(scene.memory.wrong, 0);

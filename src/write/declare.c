@@ -1,0 +1,243 @@
+/* Declarations: groups, fields, views, metadata. Their errors stick to the log. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/schema_json.h"
+#include "write/writer.h"
+
+/* ------------------------------------------------------------------------------------------------------- errors --- */
+
+/* Whether the log still takes declarations; if not, its error says why. */
+static bool may_declare(trajlog_writer *log, const char *call)
+{
+    if (writer_sticking(log) != TRAJLOG_OK) return false;
+    if (!log->complete) return true;
+    error_set(&log->pending, TRAJLOG_INVALID_STATE, 0, "%s: the first step was logged already", call);
+    writer_stick(log);
+    return false;
+}
+
+/* Ends a declaration. */
+static trajlog_status end(trajlog_writer *log, trajlog_status status)
+{
+    return status == TRAJLOG_OK ? TRAJLOG_OK : writer_stick(log);
+}
+
+static void name_group(const trajlog_group *group)
+{
+    error_prefix(&group->log->pending, "group \"%s\"", group->model->name);
+}
+
+static void name_field(const trajlog_field *field)
+{
+    error_prefix(&field->group->log->pending, "group \"%s\", field \"%s\"", field->group->model->name,
+                 field->model->name);
+}
+
+static trajlog_status no_memory(trajlog_writer *log, const char *what, const char *name)
+{
+    error_set(&log->pending, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for the %s \"%s\"", what, name);
+    return writer_stick(log);
+}
+
+/* ------------------------------------------------------------------------------------------------------- groups --- */
+
+static bool make_place_for_group(trajlog_writer *log)
+{
+    size_t count = log->schema->group_count + 1;
+    trajlog_group **groups = realloc(log->groups, count * sizeof(trajlog_group *));
+    if (groups != NULL) log->groups = groups;
+    return groups != NULL;
+}
+
+trajlog_group *trajlog_add_group(trajlog_writer *log, const char *name, trajlog_frequency frequency)
+{
+    if (log == NULL || !may_declare(log, "trajlog_add_group")) return NULL;
+    trajlog_group *group = calloc(1, sizeof *group);
+    if (group == NULL || !make_place_for_group(log)) {
+        no_memory(log, "group", name != NULL ? name : "");
+        free(group);
+        return NULL;
+    }
+    group->log = log;
+    group->index = (uint32_t)log->schema->group_count;
+    if (schema_add_group(log->schema, name, frequency, &group->model, &log->pending) != TRAJLOG_OK) {
+        writer_stick(log);
+        free(group);
+        return NULL;
+    }
+    log->groups[group->index] = group;
+    return group;
+}
+
+/* ------------------------------------------------------------------------------------------------------- fields --- */
+
+static bool make_place_for_field(trajlog_group *group)
+{
+    size_t count = group->model->field_count + 1;
+    trajlog_field **fields = realloc(group->fields, count * sizeof(trajlog_field *));
+    if (fields != NULL) group->fields = fields;
+    return fields != NULL;
+}
+
+trajlog_field *trajlog_add_field(trajlog_group *group, const char *name, trajlog_type type, trajlog_shape shape,
+                                 const void *data, const char *unit)
+{
+    if (group == NULL || !may_declare(group->log, "trajlog_add_field")) return NULL;
+    trajlog_writer *log = group->log;
+    trajlog_field *field = calloc(1, sizeof *field);
+    if (field == NULL || !make_place_for_field(group)) {
+        no_memory(log, "field", name != NULL ? name : "");
+        free(field);
+        return NULL;
+    }
+    field->group = group;
+    if (schema_add_field(group->model, name, type, shape, unit, &field->model, &log->pending) != TRAJLOG_OK) {
+        writer_stick(log);
+        free(field);
+        return NULL;
+    }
+    group->fields[group->model->field_count - 1] = field;
+    if (data == NULL || view_bind(&field->view, field->model, data, NULL, &log->pending) == TRAJLOG_OK) return field;
+    name_field(field);
+    writer_stick(log);
+    return NULL;
+}
+
+trajlog_status trajlog_store_as(trajlog_field *field, trajlog_type type)
+{
+    if (field == NULL) return refuse_null("trajlog_store_as", "field");
+    trajlog_writer *log = field->group->log;
+    if (!may_declare(log, "trajlog_store_as")) return log->error.status;
+    return end(log, field_set_stored_type(field->group->model, field->model, type, &log->pending));
+}
+
+trajlog_status trajlog_set_description(trajlog_field *field, const char *description)
+{
+    if (field == NULL) return refuse_null("trajlog_set_description", "field");
+    trajlog_writer *log = field->group->log;
+    if (!may_declare(log, "trajlog_set_description")) return log->error.status;
+    trajlog_status status = field_set_description(field->model, description, &log->pending);
+    if (status != TRAJLOG_OK) name_field(field);
+    return end(log, status);
+}
+
+/* As options: members that the caller does not know are 0; the library knows all that there are so far. */
+static trajlog_status read_storage(struct storage *storage, const trajlog_storage *given, struct error *error)
+{
+    trajlog_storage known = {0};
+    if (given->struct_size < sizeof given->struct_size || given->struct_size > sizeof known)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "storage.struct_size is %zu: expected %zu",
+                         given->struct_size, sizeof known);
+    memcpy(&known, given, given->struct_size);
+    if (known.reserved != 0)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "storage.reserved is %d: expected 0", (int)known.reserved);
+    *storage = (struct storage){.chunk_rows = known.chunk_rows,
+                                .compression = known.compression,
+                                .level = known.level,
+                                .checksum = known.checksum != 0};
+    return TRAJLOG_OK;
+}
+
+trajlog_status trajlog_set_storage(trajlog_field *field, const trajlog_storage *given)
+{
+    if (field == NULL) return refuse_null("trajlog_set_storage", "field");
+    trajlog_writer *log = field->group->log;
+    if (!may_declare(log, "trajlog_set_storage")) return log->error.status;
+    struct storage storage;
+    trajlog_status status;
+    if (given == NULL) status = error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0, "the storage is NULL");
+    else status = read_storage(&storage, given, &log->pending);
+    if (status != TRAJLOG_OK) {
+        name_field(field);
+        return writer_stick(log);
+    }
+    return end(log, field_set_storage(field->group->model, field->model, &storage, &log->pending));
+}
+
+/* -------------------------------------------------------------------------------------------------------- views --- */
+
+/* Views may be changed while the log runs: whoever reallocates has no other choice. A view that cannot be made sticks,
+ * since the one before may point to memory that is no more. */
+static trajlog_status end_view(trajlog_field *field, trajlog_status status)
+{
+    if (status != TRAJLOG_OK) name_field(field);
+    return end(field->group->log, status);
+}
+
+trajlog_status trajlog_bind(trajlog_field *field, const void *data, const ptrdiff_t *strides)
+{
+    if (field == NULL) return refuse_null("trajlog_bind", "field");
+    TRY(writer_sticking(field->group->log));
+    return end_view(field, view_bind(&field->view, field->model, data, strides, &field->group->log->pending));
+}
+
+trajlog_status trajlog_bind_fortran(trajlog_field *field, const void *data)
+{
+    if (field == NULL) return refuse_null("trajlog_bind_fortran", "field");
+    TRY(writer_sticking(field->group->log));
+    return end_view(field, view_bind_fortran(&field->view, field->model, data, &field->group->log->pending));
+}
+
+trajlog_status trajlog_set_callback(trajlog_field *field, trajlog_fill fill, void *context)
+{
+    if (field == NULL) return refuse_null("trajlog_set_callback", "field");
+    TRY(writer_sticking(field->group->log));
+    return end_view(field, view_set_callback(&field->view, field->model, fill, context, &field->group->log->pending));
+}
+
+/* ----------------------------------------------------------------------------------------------------- metadata --- */
+
+trajlog_status trajlog_set_metadata(trajlog_writer *log, const char *key, const char *text)
+{
+    if (log == NULL) return refuse_null("trajlog_set_metadata", "log");
+    if (!may_declare(log, "trajlog_set_metadata")) return log->error.status;
+    return end(log, metadata_set(&log->schema->metadata, key, text, &log->pending));
+}
+
+trajlog_status trajlog_set_metadata_json(trajlog_writer *log, const char *json)
+{
+    if (log == NULL) return refuse_null("trajlog_set_metadata_json", "log");
+    if (!may_declare(log, "trajlog_set_metadata_json")) return log->error.status;
+    return end(log, metadata_merge(&log->schema->metadata, json, &log->pending));
+}
+
+trajlog_status trajlog_group_set_metadata(trajlog_group *group, const char *key, const char *text)
+{
+    if (group == NULL) return refuse_null("trajlog_group_set_metadata", "group");
+    trajlog_writer *log = group->log;
+    if (!may_declare(log, "trajlog_group_set_metadata")) return log->error.status;
+    trajlog_status status = metadata_set(&group->model->metadata, key, text, &log->pending);
+    if (status != TRAJLOG_OK) name_group(group);
+    return end(log, status);
+}
+
+trajlog_status trajlog_group_set_metadata_json(trajlog_group *group, const char *json)
+{
+    if (group == NULL) return refuse_null("trajlog_group_set_metadata_json", "group");
+    trajlog_writer *log = group->log;
+    if (!may_declare(log, "trajlog_group_set_metadata_json")) return log->error.status;
+    trajlog_status status = metadata_merge(&group->model->metadata, json, &log->pending);
+    if (status != TRAJLOG_OK) name_group(group);
+    return end(log, status);
+}
+
+trajlog_status trajlog_field_set_metadata(trajlog_field *field, const char *key, const char *text)
+{
+    if (field == NULL) return refuse_null("trajlog_field_set_metadata", "field");
+    trajlog_writer *log = field->group->log;
+    if (!may_declare(log, "trajlog_field_set_metadata")) return log->error.status;
+    trajlog_status status = metadata_set(&field->model->metadata, key, text, &log->pending);
+    if (status != TRAJLOG_OK) name_field(field);
+    return end(log, status);
+}
+
+trajlog_status trajlog_field_set_metadata_json(trajlog_field *field, const char *json)
+{
+    if (field == NULL) return refuse_null("trajlog_field_set_metadata_json", "field");
+    trajlog_writer *log = field->group->log;
+    if (!may_declare(log, "trajlog_field_set_metadata_json")) return log->error.status;
+    trajlog_status status = metadata_merge(&field->model->metadata, json, &log->pending);
+    if (status != TRAJLOG_OK) name_field(field);
+    return end(log, status);
+}

@@ -1,0 +1,325 @@
+/* A step: which groups are due, their frame into the queue, and what happens when there is no room. */
+#include <math.h>
+#include <string.h>
+
+#include "store/hdf5_lock.h"
+#include "write/clock.h"
+#include "write/writer.h"
+
+/* -------------------------------------------------------------------------------------------------------- input --- */
+
+/* Out of line: says what is wrong with a step or time that was refused. */
+static __attribute__((noinline, cold)) trajlog_status refuse_input(trajlog_writer *log, int64_t step, double time)
+{
+    struct error *error = &log->pending;
+    if (step == INT64_MIN || step == INT64_MAX)
+        error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "step %lld: expected a number between -2^63 and 2^63 - 1",
+                  (long long)step);
+    else if (!isfinite(time))
+        error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "step %lld: the time is not finite (%g)", (long long)step, time);
+    else if (step <= log->last_step)
+        error_set(error, TRAJLOG_NOT_INCREASING, 0, "step %lld does not exceed the last one, %lld", (long long)step,
+                  (long long)log->last_step);
+    else
+        error_set(error, TRAJLOG_NOT_INCREASING, 0, "step %lld: time %.17g is before that of the last step, %.17g",
+                  (long long)step, time, log->last_time);
+    return writer_refuse(log);
+}
+
+static bool is_valid(const trajlog_writer *log, int64_t step, double time)
+{
+    return step > log->last_step && step != INT64_MAX && isfinite(time) && time >= log->last_time;
+}
+
+/* -------------------------------------------------------------------------------------------------------- frame --- */
+
+trajlog_status group_copy(trajlog_group *group, void *section, const void *state)
+{
+    struct error *error = &group->log->pending;
+    const struct section_layout *layout = &group->log->layout.sections[group->index];
+    for (size_t i = 0; i < layout->field_count; i++) {
+        if (layout->offsets[i] == FIELD_ABSENT) continue;
+        trajlog_field *field = group->fields[i];
+        if (view_copy(&field->view, (unsigned char *)section + layout->offsets[i], state, error) == TRAJLOG_OK)
+            continue;
+        error_prefix(error, "group \"%s\", field \"%s\"", group->model->name, field->model->name);
+        return error->status;
+    }
+    return TRAJLOG_OK;
+}
+
+static void find_due(trajlog_writer *log, const struct moment *moment)
+{
+    double clock = clock_seconds(moment->clock);
+    log->due_count = 0;
+    for (size_t i = 0; i < log->timed_count; i++) {
+        trajlog_group *group = log->timed[i];
+        log->is_due[i] = moment->step >= group->schedule.next_due &&
+                         schedule_is_due(&group->schedule, moment->step, moment->time, moment->state, clock);
+        if (log->is_due[i]) log->due[log->due_count++] = group->index;
+    }
+}
+
+static trajlog_status fill_frame(trajlog_writer *log, struct message *message, const struct moment *moment)
+{
+    frame_begin(message, log->due, log->due_count, moment->step, moment->time);
+    void *section = frame_first_section(message);
+    for (size_t i = 0; i < log->due_count; i++) {
+        TRY(group_copy(log->groups[log->due[i]], section, moment->state));
+        section = frame_next_section(&log->layout, log->due[i], section);
+    }
+    return TRAJLOG_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ the last step --- */
+
+static bool holds(const trajlog_group *group)
+{
+    return group->held.sections[0] != NULL;
+}
+
+static trajlog_status copy_held(trajlog_writer *log, const struct moment *moment)
+{
+    for (size_t i = 0; i < log->timed_count; i++) {
+        trajlog_group *group = log->timed[i];
+        if (!holds(group) || log->is_due[i]) continue;
+        TRY(group_copy(group, group->held.sections[1 - group->held.latest], moment->state));
+    }
+    return TRAJLOG_OK;
+}
+
+static void keep_held(trajlog_writer *log, const struct moment *moment)
+{
+    for (size_t i = 0; i < log->timed_count; i++) {
+        struct held_frame *held = &log->timed[i]->held;
+        if (!holds(log->timed[i]) || log->is_due[i]) continue;
+        held->latest = 1 - held->latest;
+        held->filled = true;
+        held->step = moment->step;
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- room --- */
+
+static trajlog_status refuse_holder(trajlog_writer *log, const char *call)
+{
+    return error_set(&log->pending, TRAJLOG_INVALID_STATE, 0,
+                     "%s: this thread holds trajlog_hdf5_lock, and the worker needs it", call);
+}
+
+static struct message *wait_for_room(trajlog_writer *log, size_t bytes)
+{
+    int64_t begin = clock_now();
+    bool limited = log->settings.policy == TRAJLOG_BLOCK_DEADLINE;
+    int64_t deadline = limited ? begin + clock_span(log->settings.block_seconds) : INT64_MAX;
+    struct message *message = queue_reserve_wait(log->queue, bytes, MESSAGE_FRAME, deadline);
+    counter_add(&log->counters.blocked_nanoseconds, clock_now() - begin);
+    return message;
+}
+
+/* Sets *message to room for the frame that is due; NULL if the policy gives the frame up. */
+static trajlog_status reserve(trajlog_writer *log, struct message **message)
+{
+    size_t bytes = frame_bytes(&log->layout, log->due, log->due_count);
+    if (log->queue == NULL) {
+        *message = log->only_frame;
+        (*message)->bytes = bytes;
+        (*message)->kind = MESSAGE_FRAME;
+        return TRAJLOG_OK;
+    }
+    /* The queue is empty before a run's first frame, and then has room. */
+    *message = queue_reserve(log->queue, bytes, MESSAGE_FRAME);
+    if (*message != NULL || log->settings.policy == TRAJLOG_DROP_NEWEST || log->settings.policy == TRAJLOG_FAIL)
+        return TRAJLOG_OK;
+    if (hdf5_lock_is_mine()) return refuse_holder(log, "trajlog_log");
+    *message = wait_for_room(log, bytes);
+    return TRAJLOG_OK;
+}
+
+static void send(trajlog_writer *log, struct message *message)
+{
+    message->drop = log->dropped;
+    log->dropped = (trajlog_drop){0, 0, 0};
+    if (log->queue == NULL) delivery_take(&log->delivery, message);
+    else queue_publish(log->queue);
+}
+
+static void count_frame(trajlog_writer *log)
+{
+    counter_add(&log->counters.frames, 1);
+    for (size_t i = 0; i < log->due_count; i++)
+        counter_add(&log->counters.bytes, (int64_t)log->layout.sections[log->due[i]].stored_bytes);
+}
+
+/* The policy's answer to a frame for which there was no room. */
+static trajlog_status give_up(trajlog_writer *log, const struct moment *moment)
+{
+    if (log->dropped.frames == 0) log->dropped.first_step = moment->step;
+    log->dropped.last_step = moment->step;
+    log->dropped.frames++;
+    counter_add(&log->counters.dropped, 1);
+    switch (log->settings.policy) {
+    case TRAJLOG_FAIL:
+        return error_set(&log->pending, TRAJLOG_QUEUE_FULL, 0, "step %lld: the queue is full", (long long)moment->step);
+    case TRAJLOG_BLOCK_DEADLINE:
+        return error_set(&log->pending, TRAJLOG_TIMED_OUT, 0, "step %lld: the queue had no room for %g s",
+                         (long long)moment->step, log->settings.block_seconds);
+    default:
+        return TRAJLOG_OK;
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- step --- */
+
+/* Copies all that the step asks for; nothing of it is anyone else's yet. *message is NULL if there is no frame. */
+static trajlog_status copy_step(trajlog_writer *log, const struct moment *moment, struct message **message)
+{
+    *message = NULL;
+    if (log->due_count > 0) TRY(reserve(log, message));
+    if (*message != NULL) TRY(fill_frame(log, *message, moment));
+    if (!log->running) TRY(writer_copy_once(log, moment));
+    return copy_held(log, moment);
+}
+
+/* The file gets its groups only now, when all of the first step was copied. */
+static trajlog_status begin_run(trajlog_writer *log, const struct moment *moment)
+{
+    log->first_step = moment->step;
+    log->first_clock = log->progress.next = moment->clock;
+    TRY(writer_define(log, moment));
+    /* `once` data alone is a frame too. */
+    if (log->due_count == 0 && counter_get(&log->counters.rows) > 0) counter_add(&log->counters.frames, 1);
+    return writer_start(log);
+}
+
+/* In synchronous mode something may be left to do at each step: the commits. */
+static int64_t find_skip(const trajlog_writer *log)
+{
+    if (log->progress.callback != NULL || (log->queue == NULL && log->delivery.uncommitted)) return INT64_MIN;
+    int64_t skip = NEVER_DUE;
+    for (size_t i = 0; i < log->timed_count; i++) {
+        if (holds(log->timed[i])) return INT64_MIN;
+        if (log->timed[i]->schedule.next_due < skip) skip = log->timed[i]->schedule.next_due;
+    }
+    return skip;
+}
+
+static void advance(trajlog_writer *log, const struct moment *moment)
+{
+    double clock = clock_seconds(moment->clock);
+    for (size_t i = 0; i < log->timed_count; i++)
+        schedule_advance(&log->timed[i]->schedule, moment->step, log->is_due[i], clock);
+    keep_held(log, moment);
+    log->last_step = moment->step;
+    log->last_time = moment->time;
+    counter_add(&log->counters.steps, 1);
+}
+
+static trajlog_status log_step(trajlog_writer *log, const struct moment *moment)
+{
+    struct message *message;
+    find_due(log, moment);
+    trajlog_status status = copy_step(log, moment, &message);
+    /* What the caller can mend does not stick. */
+    if (status == TRAJLOG_OUT_OF_RANGE || status == TRAJLOG_INVALID_STATE) return writer_refuse(log);
+    if (status != TRAJLOG_OK) return writer_stick(log);
+    if (!log->running && begin_run(log, moment) != TRAJLOG_OK) return writer_stick(log);
+    if (message != NULL) {
+        send(log, message);
+        TRY(writer_sticking(log));
+        count_frame(log);
+    } else if (log->due_count > 0) {
+        status = give_up(log, moment);
+    }
+    advance(log, moment);
+    return status == TRAJLOG_OK ? TRAJLOG_OK : writer_refuse(log);
+}
+
+static __attribute__((noinline)) trajlog_status log_moment(trajlog_writer *log, int64_t step, double time,
+                                                           const void *state)
+{
+    if (writer_prepare(log) != TRAJLOG_OK) return writer_stick(log);
+    struct moment moment = {step, time, state, log->needs_clock ? clock_now() : 0};
+    trajlog_status status = log_step(log, &moment);
+    if (log->failed || !log->running) return status;
+    if (log->queue == NULL) {
+        delivery_tick(&log->delivery);
+        TRY(writer_sticking(log));
+    }
+    if (log->progress.callback != NULL && moment.clock >= log->progress.next) {
+        log->progress.next = moment.clock + log->progress.interval;
+        writer_report_progress(log, moment.clock);
+    }
+    log->skip_until = find_skip(log);
+    return status;
+}
+
+trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state)
+{
+    if (log == NULL) return refuse_null("trajlog_log", "log");
+    if (log->failed || delivery_has_failed(&log->delivery)) return writer_sticking(log);
+    if (!is_valid(log, step, time)) return refuse_input(log, step, time);
+    if (step >= log->skip_until) return log_moment(log, step, time, state);
+    log->last_step = step;
+    log->last_time = time;
+    counter_add(&log->counters.steps, 1);
+    return TRAJLOG_OK;
+}
+
+trajlog_status trajlog_log(trajlog_writer *log, int64_t step, double time)
+{
+    return trajlog_log_state(log, step, time, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------- flush, close --- */
+
+static void flush_directly(trajlog_writer *log)
+{
+    log->only_frame->kind = MESSAGE_FLUSH;
+    frame_begin(log->only_frame, NULL, 0, log->last_step, 0.0);
+    delivery_take(&log->delivery, log->only_frame);
+}
+
+trajlog_status trajlog_flush(trajlog_writer *log)
+{
+    if (log == NULL) return refuse_null("trajlog_flush", "log");
+    if (!log->running || delivery_has_failed(&log->delivery)) return writer_sticking(log);
+    if (log->worker == NULL) {
+        flush_directly(log);
+    } else if (hdf5_lock_is_mine()) {
+        refuse_holder(log, "trajlog_flush");
+        return writer_refuse(log);
+    } else {
+        worker_flush(log->worker, log->last_step, &log->dropped);
+        log->dropped = (trajlog_drop){0, 0, 0};
+    }
+    return writer_sticking(log);
+}
+
+static void find_last(trajlog_writer *log)
+{
+    log->due_count = 0;
+    for (size_t i = 0; i < log->timed_count; i++) {
+        const struct held_frame *held = &log->timed[i]->held;
+        if (held->filled && held->step == log->last_step) log->due[log->due_count++] = log->timed[i]->index;
+    }
+}
+
+void writer_log_last(trajlog_writer *log)
+{
+    struct message *message;
+    find_last(log);
+    if (log->due_count == 0 || delivery_has_failed(&log->delivery)) return;
+    /* It waits for room under every policy. */
+    log->settings.policy = TRAJLOG_BLOCK;
+    if (reserve(log, &message) != TRAJLOG_OK) return;
+    frame_begin(message, log->due, log->due_count, log->last_step, log->last_time);
+    void *section = frame_first_section(message);
+    for (size_t i = 0; i < log->due_count; i++) {
+        const struct held_frame *held = &log->groups[log->due[i]]->held;
+        memcpy(section, held->sections[held->latest], log->layout.sections[log->due[i]].bytes);
+        section = frame_next_section(&log->layout, log->due[i], section);
+    }
+    send(log, message);
+    count_frame(log);
+}

@@ -1,0 +1,190 @@
+/* From declarations to a running log. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "write/clock.h"
+#include "write/store_sink.h"
+#include "write/writer.h"
+
+#define DEFAULT_QUEUE_BYTES ((size_t)64 << 20)
+#define LEAST_FRAMES        4 /* that the default queue has room for */
+
+/* ------------------------------------------------------------------------------------------------------- schema --- */
+
+trajlog_status writer_complete_schema(trajlog_writer *log)
+{
+    if (log->complete) return TRAJLOG_OK;
+    if (log->config != NULL) TRY(config_apply_schema(log->config, log->schema, &log->pending));
+    log->complete = true;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status prepare_views(trajlog_group *group)
+{
+    struct error *error = &group->log->pending;
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        trajlog_field *field = group->fields[i];
+        if (!field->model->enabled || view_prepare(&field->view, field->model, error) == TRAJLOG_OK) continue;
+        error_prefix(error, "group \"%s\", field \"%s\"", group->model->name, field->model->name);
+        return error->status;
+    }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status prepare_all_views(trajlog_writer *log)
+{
+    for (size_t i = 0; i < log->schema->group_count; i++)
+        if (log->groups[i]->model->enabled) TRY(prepare_views(log->groups[i]));
+    return TRAJLOG_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------- allocate --- */
+
+/* Memory for a section: aligned as in a frame, and touched. */
+static void *section_new(const trajlog_writer *log, const trajlog_group *group)
+{
+    size_t bytes = log->layout.sections[group->index].bytes;
+    if (bytes == 0) bytes = MESSAGE_ALIGNMENT;
+    void *section = aligned_alloc(MESSAGE_ALIGNMENT, bytes);
+    if (section != NULL) memset(section, 0, bytes);
+    return section;
+}
+
+static trajlog_status no_memory(trajlog_writer *log, const char *what)
+{
+    return error_set(&log->pending, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for %s", what);
+}
+
+static trajlog_status prepare_group(trajlog_writer *log, trajlog_group *group)
+{
+    if (group_is_once(group->model)) {
+        group->once = section_new(log, group);
+        return group->once != NULL ? TRAJLOG_OK : no_memory(log, "a frame");
+    }
+    const trajlog_frequency *frequency = &group->model->frequency;
+    schedule_init(&group->schedule, frequency, log->total_steps);
+    if (frequency->kind == TRAJLOG_FREQUENCY_WALL_CLOCK) log->needs_clock = true;
+    log->timed[log->timed_count++] = group;
+    /* Where the number of steps is known, the schedule knows the last one. */
+    if (frequency->with_last == 0 || log->total_steps > 0) return TRAJLOG_OK;
+    for (int i = 0; i < 2; i++) {
+        group->held.sections[i] = section_new(log, group);
+        if (group->held.sections[i] == NULL) return no_memory(log, "a frame");
+    }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status prepare_groups(trajlog_writer *log)
+{
+    size_t count = log->schema->group_count + 1;
+    log->timed = calloc(count, sizeof(trajlog_group *));
+    log->due = calloc(count, sizeof *log->due);
+    log->is_due = calloc(count, sizeof *log->is_due);
+    if (log->timed == NULL || log->due == NULL || log->is_due == NULL) return no_memory(log, "the groups");
+    for (size_t i = 0; i < log->schema->group_count; i++)
+        if (log->groups[i]->model->enabled) TRY(prepare_group(log, log->groups[i]));
+    return TRAJLOG_OK;
+}
+
+/* As many bytes as the frames that are allowed can take, but not more than the default, unless four frames need it. */
+static size_t default_queue_bytes(size_t largest, size_t frames)
+{
+    size_t most, least;
+    if (__builtin_mul_overflow(largest, frames, &most) || most > DEFAULT_QUEUE_BYTES) most = DEFAULT_QUEUE_BYTES;
+    if (__builtin_mul_overflow(largest, frames < LEAST_FRAMES ? frames : LEAST_FRAMES, &least)) least = largest;
+    return message_round_up(most > least ? most : least);
+}
+
+static trajlog_status make_queue(trajlog_writer *log)
+{
+    const struct settings *settings = &log->settings;
+    struct queue_bounds bounds = {.frames = settings->queue_frames, .largest = log->layout.largest};
+    if (settings->queue_bytes == 0) bounds.bytes = default_queue_bytes(bounds.largest, bounds.frames);
+    else bounds.bytes = settings->queue_bytes / MESSAGE_ALIGNMENT * MESSAGE_ALIGNMENT;
+    if (bounds.bytes < bounds.largest)
+        return error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "queue_bytes is %zu, and the largest frame takes %zu in the queue: expected room for one",
+                         settings->queue_bytes, bounds.largest);
+    return queue_new(&log->queue, &bounds, &log->counters, &log->pending);
+}
+
+static trajlog_status make_only_frame(trajlog_writer *log)
+{
+    log->only_frame = aligned_alloc(MESSAGE_ALIGNMENT, log->layout.largest);
+    if (log->only_frame == NULL) return no_memory(log, "the largest frame");
+    memset(log->only_frame, 0, log->layout.largest);
+    return TRAJLOG_OK;
+}
+
+trajlog_status writer_prepare(trajlog_writer *log)
+{
+    if (log->prepared) return TRAJLOG_OK;
+    TRY(writer_complete_schema(log));
+    TRY(prepare_all_views(log));
+    TRY(frame_layout_make(&log->layout, log->schema, &log->pending));
+    log->needs_clock = log->progress.callback != NULL;
+    TRY(prepare_groups(log));
+    TRY(log->settings.synchronous ? make_only_frame(log) : make_queue(log));
+    struct sink sink = store_sink(log->store);
+    TRY(delivery_init(&log->delivery, &sink, &log->layout, log->settings.flush_seconds, &log->counters, &log->pending));
+    log->prepared = true;
+    return TRAJLOG_OK;
+}
+
+void writer_free_run(trajlog_writer *log)
+{
+    for (size_t i = 0; log->schema != NULL && i < log->schema->group_count; i++) {
+        trajlog_group *group = log->groups[i];
+        free(group->once);
+        free(group->held.sections[0]);
+        free(group->held.sections[1]);
+    }
+    free(log->timed);
+    free(log->due);
+    free(log->is_due);
+    free(log->only_frame);
+    queue_free(log->queue);
+    delivery_destroy(&log->delivery);
+    frame_layout_free(&log->layout);
+}
+
+/* -------------------------------------------------------------------------------------------------------- start --- */
+
+trajlog_status writer_copy_once(trajlog_writer *log, const struct moment *moment)
+{
+    for (size_t i = 0; i < log->schema->group_count; i++) {
+        trajlog_group *group = log->groups[i];
+        if (group->once != NULL) TRY(group_copy(group, group->once, moment->state));
+    }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status write_once(trajlog_writer *log, const struct moment *moment)
+{
+    for (size_t i = 0; i < log->schema->group_count; i++) {
+        trajlog_group *group = log->groups[i];
+        if (group->once == NULL) continue;
+        section_fields(&log->layout.sections[i], group->once, log->delivery.fields);
+        TRY(store_write_once(log->store, i, moment->step, moment->time, log->delivery.fields, &log->pending));
+        counter_add(&log->counters.rows, 1);
+        counter_add(&log->counters.bytes, (int64_t)log->layout.sections[i].stored_bytes);
+        free(group->once);
+        group->once = NULL;
+    }
+    return TRAJLOG_OK;
+}
+
+trajlog_status writer_define(trajlog_writer *log, const struct moment *moment)
+{
+    log->started = true;
+    TRY(store_define(log->store, log->schema, &log->pending));
+    if (moment != NULL) TRY(write_once(log, moment));
+    return store_start(log->store, &log->pending);
+}
+
+trajlog_status writer_start(trajlog_writer *log)
+{
+    if (!log->settings.synchronous) TRY(worker_start(&log->worker, log->queue, &log->delivery, &log->pending));
+    log->running = true;
+    return TRAJLOG_OK;
+}

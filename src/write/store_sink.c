@@ -1,0 +1,27 @@
+#include "write/store_sink.h"
+
+static trajlog_status append(void *context, size_t group, int64_t step, double time, const void *const *fields,
+                             struct error *error)
+{
+    return store_append(context, group, step, time, fields, error);
+}
+
+static trajlog_status add_drop(void *context, const trajlog_drop *drop, struct error *error)
+{
+    return store_add_drop(context, drop, error);
+}
+
+static void set_last_step(void *context, int64_t step)
+{
+    store_set_last_step(context, step);
+}
+
+static trajlog_status commit(void *context, struct error *error)
+{
+    return store_commit(context, COMMIT_FLUSHED, error);
+}
+
+struct sink store_sink(struct store *store)
+{
+    return (struct sink){store, append, add_drop, set_last_step, commit};
+}

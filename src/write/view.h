@@ -1,0 +1,38 @@
+/* A view: how a field's bytes are found in the simulation's memory. Bound to an array, or filled by a callback. */
+#ifndef WRITE_VIEW_H
+#define WRITE_VIEW_H
+
+#include "model/convert.h"
+#include "model/schema.h"
+
+enum view_kind { VIEW_MISSING, VIEW_ARRAY, VIEW_CALLBACK };
+
+struct view {
+    enum view_kind kind;
+    const void *data; /* not owned */
+    bool strided;
+    ptrdiff_t strides[TRAJLOG_MAX_RANK];
+    trajlog_fill fill;
+    void *context;
+    struct gather gather; /* from the array, or from `scratch`, to the frame */
+    void *scratch;        /* what a callback fills, where that is not yet what is stored; owned */
+};
+
+/* Each replaces the view, and allocates nothing. `strides` may be NULL: contiguous C order. INVALID_ARGUMENT. */
+trajlog_status view_bind(struct view *view, const struct field *field, const void *data, const ptrdiff_t *strides,
+                         struct error *error);
+trajlog_status view_bind_fortran(struct view *view, const struct field *field, const void *data, struct error *error);
+
+/* INVALID_ARGUMENT, OUT_OF_MEMORY. */
+trajlog_status view_set_callback(struct view *view, const struct field *field, trajlog_fill fill, void *context,
+                                 struct error *error);
+
+/* Makes the view ready for the field as it is now: its stored type may have changed. MISSING_VIEW, OUT_OF_MEMORY. */
+trajlog_status view_prepare(struct view *view, const struct field *field, struct error *error);
+
+/* Copies one frame, dense and in the stored type, to `to`. CALLBACK_FAILED, OUT_OF_RANGE. */
+trajlog_status view_copy(const struct view *view, void *to, const void *state, struct error *error);
+
+void view_destroy(struct view *view);
+
+#endif

@@ -1,0 +1,122 @@
+/* What is behind trajlog_writer, trajlog_group and trajlog_field. Knows everything of this room; its functions are
+ * spread over writer.c (create, close, errors), declare.c, start.c (from declarations to a running log), log.c (a
+ * step), statistics.c.
+ *
+ * Errors: a function that fails puts its error into log->pending and returns the status. At the public face the error
+ * then either sticks to the log (writer_stick) or was only this call's (writer_refuse). */
+#ifndef WRITE_WRITER_H
+#define WRITE_WRITER_H
+
+#include "model/config.h"
+#include "store/file.h"
+#include "write/view.h"
+#include "write/worker.h"
+
+/* The latest step of a group that was not due, in case that it turns out to be the last. Two, so that a step that is
+ * refused in the middle of copying leaves the one before. */
+struct held_frame {
+    void *sections[2]; /* NULL: the group holds nothing */
+    int latest;
+    bool filled;
+    int64_t step;
+};
+
+struct trajlog_field {
+    trajlog_group *group;
+    struct field *model;
+    struct view view;
+};
+
+struct trajlog_group {
+    trajlog_writer *log;
+    struct group *model;
+    uint32_t index;         /* in the schema */
+    trajlog_field **fields; /* as the model's */
+    struct schedule schedule;
+    struct held_frame held;
+    void *once; /* a `once` group's fields, from start to the file */
+};
+
+/* One step, as trajlog_log gets it. */
+struct moment {
+    int64_t step;
+    double time;
+    const void *state;
+    int64_t clock; /* clock_now(), where anything needs it */
+};
+
+struct progress_settings {
+    trajlog_progress_callback callback;
+    void *context;
+    int64_t interval, next; /* nanoseconds; clock_now() of the next report */
+};
+
+struct trajlog_writer {
+    struct counters counters;
+
+    /* All that a step on which nothing is due looks at. */
+    int64_t last_step; /* logged; INT64_MIN: none */
+    double last_time;
+    int64_t skip_until; /* nothing is to be done for steps before this one */
+    bool failed;        /* `error` is set */
+
+    bool prepared; /* the schema is complete, and what a run needs is allocated */
+    bool complete; /* the schema is complete: no declaration is accepted any more */
+    bool started;  /* the file has its groups */
+    bool running;  /* and steps are being logged */
+    bool needs_clock;
+    int64_t first_step, first_clock;
+    int64_t total_steps;
+    struct progress_settings progress;
+
+    struct frame_layout layout;
+    trajlog_group **timed; /* enabled, with a time axis */
+    size_t timed_count;
+    uint32_t *due; /* [timed_count]: groups that are due at this step, by their index in the schema */
+    size_t due_count;
+    bool *is_due;         /* [timed_count] */
+    trajlog_drop dropped; /* not yet told to the worker */
+
+    struct delivery delivery;
+    struct queue *queue;        /* NULL in synchronous mode */
+    struct worker *worker;      /* likewise */
+    struct message *only_frame; /* synchronous mode's */
+
+    char *path;
+    struct schema *schema;
+    struct config *config;
+    struct settings settings;
+    trajlog_group **groups; /* as the schema's */
+    struct store *store;
+
+    struct error error;   /* sticks */
+    struct error refusal; /* of the latest call that was refused */
+    struct error pending; /* of the call that is under way */
+};
+
+/* writer.c */
+trajlog_status writer_stick(trajlog_writer *log);
+trajlog_status writer_refuse(trajlog_writer *log);
+/* The sticking error, if there is one: the caller's own, or the worker's. */
+trajlog_status writer_sticking(trajlog_writer *log);
+/* For calls on NULL. */
+trajlog_status refuse_null(const char *call, const char *what);
+
+/* start.c: in this order; the first two do nothing when repeated. Nothing is done to the file before writer_define, so
+ * that a first step that is refused leaves it as it was. */
+trajlog_status writer_complete_schema(trajlog_writer *log); /* applies the configuration */
+trajlog_status writer_prepare(trajlog_writer *log);         /* checks views, allocates */
+trajlog_status writer_copy_once(trajlog_writer *log, const struct moment *moment);
+trajlog_status writer_define(trajlog_writer *log, const struct moment *moment); /* NULL: there is no `once` data */
+trajlog_status writer_start(trajlog_writer *log);
+void writer_free_run(trajlog_writer *log);
+
+/* log.c */
+trajlog_status group_copy(trajlog_group *group, void *section, const void *state);
+/* At close, while this thread does not hold the HDF5 lock: the rows that trajlog_with_last asks for. */
+void writer_log_last(trajlog_writer *log);
+
+/* statistics.c */
+void writer_report_progress(trajlog_writer *log, int64_t clock);
+
+#endif
