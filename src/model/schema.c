@@ -5,6 +5,7 @@
 
 #include "model/convert.h"
 #include "model/name_index.h"
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "model/text.h"
 
@@ -37,6 +38,7 @@ static void field_free(struct field *field)
     free(field->name);
     free(field->unit);
     free(field->description);
+    free(field->particles);
     free(field);
 }
 
@@ -66,6 +68,8 @@ void schema_free(struct schema *schema)
     free(schema->groups);
     metadata_free(schema->metadata);
     metadata_free(schema->environment);
+    if (schema->presentation != NULL) presentation_free(schema->presentation);
+    free(schema->presentation);
     name_index_free(schema->index);
     free(schema->user);
     free(schema->program);

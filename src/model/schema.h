@@ -8,6 +8,7 @@
 
 struct name_index;
 struct json_t; /* jansson's; seen inside only by schema_json.c and config.c */
+struct presentation; /* what the log declares about H5MD; model/role.h */
 
 struct storage {
     int64_t chunk_rows; /* 0: chosen by the store */
@@ -24,6 +25,8 @@ struct field {
     char *unit;        /* "" if none */
     char *description; /* "" if none */
     struct storage storage;
+    trajlog_role role;
+    char *particles;         /* the particles group that the role is in; NULL: no role */
     struct json_t *metadata; /* an object; NULL: empty */
     bool enabled;            /* a configuration can switch it off: then it is not in the file */
     int64_t element_count;   /* of one frame */
@@ -39,6 +42,7 @@ struct group {
     size_t field_count;
     struct json_t *metadata;
     bool enabled;
+    bool varying; /* the number of particles varies: the first dimension of their fields is a capacity */
 };
 
 struct schema {
@@ -47,6 +51,7 @@ struct schema {
     struct group **groups;    /* in the order of declaration; addresses are stable */
     size_t group_count;
     struct json_t *metadata;
+    struct presentation *presentation;      /* NULL: nothing declared */
     struct json_t *environment;             /* software and versions, an object of texts */
     char *user, *program, *program_version; /* "" if not given */
     char *created;                          /* ISO 8601, UTC; "" if not known */

@@ -16,11 +16,11 @@ static const char *const prefixed[] = {"m",  "g", "s", "L",   "Hz", "N", "dyn", 
                                        "eV", "W", "K", "mol", "A",  "C", "V",   "rad", "u",   "poise", "cd"};
 static const char *const prefixes[] = {"E", "P", "T", "G", "M", "k", "h", "da", "d", "c", "m", "u", "n", "p", "f", "a"};
 
-/* Symbols that stand alone: the module's, then those that MDAnalysis and pint read, then atomic units and LAMMPS's. */
-static const char *const plain[] = {"Ang",     "atm",      "degree",   "pi",     "kB",      "Nav",     "c",
-                                    "e",       "Angstrom", "angstrom", "second", "sec",     "AKMA",    "Newton",
-                                    "amu",     "Da",       "dalton",   "bohr",   "hartree", "Hartree", "rydberg",
-                                    "percent", "min",      "h",        "day",    "D",       "debye"};
+/* Symbols that stand alone: the module's; then those that MDAnalysis and pint read, and atomic units. */
+static const char *const plain_si[] = {"Ang", "atm", "degree", "pi", "kB", "Nav", "c", "e"};
+static const char *const plain[] = {"Angstrom", "angstrom", "second", "sec",     "AKMA",    "Newton",  "amu",
+                                    "Da",       "dalton",   "bohr",   "hartree", "Hartree", "rydberg", "percent",
+                                    "min",      "h",        "day",    "D",       "debye"};
 
 /* What people write, and what the readers know it as. Compared without case. */
 static const struct alias {
@@ -93,14 +93,19 @@ static bool is_listed(const char *const *list, size_t count, const char *text)
     return false;
 }
 
-static bool is_symbol(const char *text)
+static bool is_si_symbol(const char *text)
 {
-    if (is_listed(plain, COUNT(plain), text) || is_listed(prefixed, COUNT(prefixed), text)) return true;
+    if (is_listed(plain_si, COUNT(plain_si), text) || is_listed(prefixed, COUNT(prefixed), text)) return true;
     for (size_t i = 0; i < COUNT(prefixes); i++) {
         size_t length = strlen(prefixes[i]);
         if (strncmp(text, prefixes[i], length) == 0 && is_listed(prefixed, COUNT(prefixed), text + length)) return true;
     }
     return false;
+}
+
+static bool is_symbol(const char *text)
+{
+    return is_si_symbol(text) || is_listed(plain, COUNT(plain), text);
 }
 
 /* A number without sign, "60", "0.5", or an integer to a power, "10+3". */
@@ -153,6 +158,20 @@ static const char *find_fault(const char *unit)
         if (*place == ' ' && *++place == '\0') return "it ends with a blank";
     }
     return NULL;
+}
+
+bool unit_is_si(const char *unit)
+{
+    char symbol[MAX_SYMBOL];
+    if (find_fault(unit) != NULL) return false;
+    for (const char *place = unit; *place != '\0'; place += strcspn(place, " "), place += *place == ' ') {
+        size_t length = strcspn(place, " +-");
+        if (*place >= '0' && *place <= '9') continue;
+        memcpy(symbol, place, length);
+        symbol[length] = '\0';
+        if (!is_si_symbol(symbol)) return false;
+    }
+    return true;
 }
 
 static trajlog_status report(const char *unit, const char *fault, const char *known, struct error *error)
@@ -221,6 +240,9 @@ static const char *meant_symbol(const char *written)
     }
     for (size_t i = 0; i < COUNT(plain); i++) {
         if (strcasecmp(plain[i], written) == 0) return plain[i];
+    }
+    for (size_t i = 0; i < COUNT(plain_si); i++) {
+        if (strcasecmp(plain_si[i], written) == 0) return plain_si[i];
     }
     for (size_t i = 0; i < COUNT(prefixed); i++) {
         if (strcasecmp(prefixed[i], written) == 0) return prefixed[i];

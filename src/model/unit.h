@@ -7,6 +7,8 @@
 #ifndef MODEL_UNIT_H
 #define MODEL_UNIT_H
 
+#include <stdbool.h>
+
 #include "model/status.h"
 
 /* INVALID_ARGUMENT says which factor is wrong, and suggests a spelling where one can be guessed:
@@ -19,6 +21,9 @@ enum unit_quantity { UNIT_TIME, UNIT_LENGTH, UNIT_VELOCITY, UNIT_FORCE };
 /* The same, and the spelling must be one that MDAnalysis reads for that quantity; the message lists them. "" is OK:
  * such a file opens there with convert_units=False. */
 trajlog_status unit_check_quantity(const char *unit, enum unit_quantity quantity, struct error *error);
+
+/* Whether all symbols are from the SI list of the module `units`: what its attribute `system` claims. "" is. */
+bool unit_is_si(const char *unit);
 
 /* Writes the spelling that was probably meant, at most `size` bytes with the final null byte; "" if none is known. */
 void unit_suggest(const char *unit, char *text, size_t size);

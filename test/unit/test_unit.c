@@ -155,6 +155,14 @@ static void quantities_have_lists(void **state)
     assert_non_null(strstr(error.message, "\"ps\""));
 }
 
+static void the_units_module_is_claimed_for_its_own(void **state)
+{
+    (void)state;
+    assert_true(unit_is_si("") && unit_is_si("nm ps-1") && unit_is_si("60 s") && unit_is_si("Ang") &&
+                unit_is_si("kJ mol-1 nm-1") && unit_is_si("10+3 m"));
+    assert_false(unit_is_si("Angstrom") || unit_is_si("kJ/mol") || unit_is_si("AKMA") || unit_is_si("nm Angstrom-1"));
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_unit_is_reduced),
     cmocka_unit_test(spellings_of_readers),
@@ -162,5 +170,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(faults_are_named),
     cmocka_unit_test(a_long_text_does_no_harm),
     cmocka_unit_test(quantities_have_lists),
+    cmocka_unit_test(the_units_module_is_claimed_for_its_own),
 };
 TEST_MAIN(tests)

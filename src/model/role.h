@@ -1,0 +1,62 @@
+/* Roles: what a field is, and what the log as a whole declares about H5MD. Pure. What one field must be by itself is
+ * checked here; what fields must be together, and where they are seen, is view_plan.h's.
+ *
+ * H5MD 1.1 is at https://nongnu.org/h5md/h5md.html. */
+#ifndef MODEL_ROLE_H
+#define MODEL_ROLE_H
+
+#include "model/schema.h"
+
+#define MAX_DIMENSION      3
+#define MAX_SPECIES_SYMBOL 15
+
+/* A particles group, as declared. */
+struct particles {
+    char *name;
+    int32_t dimension; /* 0: that of its vectors */
+    bool periodic[MAX_DIMENSION];
+};
+
+struct species {
+    int64_t number;
+    char symbol[MAX_SPECIES_SYMBOL + 1];
+    int32_t atomic_number; /* 0: none */
+};
+
+/* What the log as a whole declares about H5MD. */
+struct presentation {
+    trajlog_profile profile;
+    char *author, *author_email;  /* NULL: not given */
+    char *time_unit;              /* NULL: "ps" where a position has a unit */
+    struct particles **particles; /* in the order in which they were first named */
+    size_t particles_count;
+    struct species *species;
+    size_t species_count;
+};
+
+void presentation_free(struct presentation *presentation); /* what it holds, not itself */
+/* The schema's, made when there is none. */
+trajlog_status schema_presentation(struct schema *schema, struct presentation **presentation, struct error *error);
+
+/* "position" -> TRAJLOG_ROLE_POSITION, and back ("" for NONE). Profiles likewise: "default", "znh5md", ... */
+bool role_from_name(const char *name, trajlog_role *role);
+const char *role_name(trajlog_role role);
+bool profile_from_name(const char *name, trajlog_profile *profile);
+const char *profile_name(trajlog_profile profile);
+
+/* A role of [N, ...]. */
+bool role_is_of_particles(trajlog_role role);
+
+/* Gives a field its role, in a particles group that is declared by being named; NULL: "all". TRAJLOG_ROLE_NONE takes it
+ * away. Errors as trajlog_set_role, with group and field. */
+trajlog_status field_set_role(struct schema *schema, const struct group *group, struct field *field, trajlog_role role,
+                              const char *particles, struct error *error);
+trajlog_status schema_set_boundary(struct schema *schema, const char *particles, int32_t dimension,
+                                   const int32_t *periodic, struct error *error);
+trajlog_status schema_add_species(struct schema *schema, int64_t number, const char *symbol, int32_t atomic_number,
+                                  struct error *error);
+
+/* What a role asks of a field's shape, stored type and unit. INVALID_ARGUMENT names group and field. */
+trajlog_status role_check(const struct group *group, const struct field *field, struct error *error);
+
+#endif
