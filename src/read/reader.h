@@ -1,0 +1,28 @@
+/* What reader.c and stream.c share: a reader, and how its calls end. */
+#ifndef READ_READER_H
+#define READ_READER_H
+
+#include "read/scan.h"
+
+struct trajlog_reader {
+    char *path;
+    struct scan *scan;     /* NULL: it could not be opened; then it only carries its error */
+    struct error error;    /* of the latest call that failed */
+    int64_t refresh_count; /* which scan this is: what a stream knows of an older one is gone */
+};
+
+/* Every public call makes its own error, and ends with this: it names the file and is kept if the call failed. */
+trajlog_status reader_end(trajlog_reader *reader, trajlog_status status, struct error *error);
+
+/* The group; errors of a reader that is not open, and NOT_FOUND. */
+trajlog_status reader_group(const trajlog_reader *reader, const char *name, const struct scan_group **group,
+                            struct error *error);
+/* A field of it, and the type to give its elements in. NOT_FOUND, and as rows_type. */
+trajlog_status reader_field(const struct scan_group *group, const char *name, trajlog_type type,
+                            const struct dataset **dataset, trajlog_type *result, struct error *error);
+trajlog_status reader_select(const struct scan_group *group, const trajlog_rows *rows, struct selection *selection,
+                             struct error *error);
+/* Names group and field in front of the message. */
+void reader_name_field(struct error *error, const struct scan_group *group, const char *field);
+
+#endif

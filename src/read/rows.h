@@ -1,0 +1,45 @@
+/* Rows: which ones a selection names, and reading them. Takes the HDF5 lock itself, for as long as libhdf5 works. */
+#ifndef READ_ROWS_H
+#define READ_ROWS_H
+
+#include "read/dataset.h"
+
+/* Reads `count` rows that exist, the first one at `start`, each `stride` after the one before, in the stored type's
+ * form in memory. UNSUPPORTED (element type, filter), HDF5_ERROR, IO_ERROR, INVALID_FILE. */
+trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
+                            struct error *error);
+
+/* Memory for rows of a dataset, in elements of `type`; free() it. INVALID_FILE if the file is too small to hold what
+ * it claims to; OUT_OF_RANGE, OUT_OF_MEMORY. */
+trajlog_status rows_allocate(const struct dataset *dataset, trajlog_type type, int64_t count, void **data,
+                             struct error *error);
+
+/* A group's time axis. */
+struct axis {
+    int64_t rows;
+    const struct dataset *step, *time; /* NULL: a group without steps */
+};
+
+/* Which rows: `count` of them, an even range or a list. */
+struct selection {
+    int64_t count;
+    int64_t start, stride;
+    const int64_t *list; /* the caller's; negative from the end; NULL: a range */
+    int64_t rows;        /* of the group */
+};
+
+/* Finds out which rows are meant. NOT_FOUND: no such row or step, or no steps at all; INVALID_ARGUMENT; errors as
+ * dataset_read, for steps and times are looked up. */
+trajlog_status selection_make(struct selection *selection, const trajlog_rows *rows, const struct axis *axis,
+                              struct error *error);
+
+/* The type that elements of a field are given as: `type`, or for 0 the stored one. UNSUPPORTED, INVALID_ARGUMENT,
+ * TYPE_MISMATCH. */
+trajlog_status rows_type(const struct dataset *dataset, trajlog_type type, trajlog_type *result, struct error *error);
+
+/* Reads `count` rows of a selection from its `first` one on, as elements of `type` (not 0). Errors as dataset_read, and
+ * OUT_OF_RANGE for a value that does not fit. */
+trajlog_status selection_read(const struct selection *selection, const struct dataset *dataset, int64_t first,
+                              int64_t count, trajlog_type type, void *data, struct error *error);
+
+#endif
