@@ -116,7 +116,8 @@ static bool float_element(hid_t datatype, trajlog_type *type)
 static bool enum_has(hid_t datatype, const char *name, int8_t expected)
 {
     int8_t value = -1;
-    return H5Tenum_valueof(datatype, name, &value) >= 0 && value == expected;
+    int index = H5Tget_member_index(datatype, name); /* asking for the value of a name that is not there is an error */
+    return index >= 0 && H5Tget_member_value(datatype, (unsigned)index, &value) >= 0 && value == expected;
 }
 
 static bool enum_element(hid_t datatype, trajlog_type *type)
