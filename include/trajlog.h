@@ -231,7 +231,7 @@ TRAJLOG_API trajlog_frequency trajlog_with_last(trajlog_frequency frequency);
  * is_due:  1 if `step` is due, 0 if not, -1 if only the run can tell (predicate, wall clock) or the frequency is bad.
  * rows:    the number of rows after `total_steps` steps; -1 likewise. every(10): 95 steps give 10 rows, 101 give 11.
  * row:     the row that `step` lands in, that is, the number of due steps before it; -1 likewise, and if it is not due.
- * Neither with_last nor with_first changes the answers unless total_steps is known: with_last counts in rows only.
+ * In such a run with_first makes step 0 due. with_last counts in rows only, where the last step is known.
  * Any thread. */
 TRAJLOG_API int trajlog_frequency_is_due(const trajlog_frequency *frequency, int64_t step);
 TRAJLOG_API int64_t trajlog_frequency_rows(const trajlog_frequency *frequency, int64_t total_steps);
