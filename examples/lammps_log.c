@@ -13,7 +13,7 @@
  * would round the time in another way: it is put back. What cannot be cut like that is refused (rRESPA, which does not
  * know `pre no`), but for fixes that undo their work when a run ends (`fix adapt ... reset yes`): they do so at the end
  * of each block. Energies and pressure are asked for by a `fix ave/time` of ours, because LAMMPS only computes them in
- * steps in which somebody will want them.
+ * steps in which somebody will want them, and columns are added to a `thermo_style custom` that does without them.
  *
  * LAMMPS ends the process when it meets an error, unless it is built with exceptions. Its message is then repeated on
  * stderr, and the log is closed. */
@@ -26,6 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <lammps/library.h>
 
@@ -86,7 +89,8 @@ struct engine {
 };
 
 /* Where the handlers that run when LAMMPS ends the process find things. */
-static FILE *screen;
+static FILE *screen;       /* what LAMMPS prints */
+static off_t screen_start; /* older output was thrown away */
 static trajlog_writer *logged;
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ static void fail(const char *format, ...)
 static void repeat_errors(void)
 {
     char line[4096];
-    rewind(screen);
+    if (fseeko(screen, screen_start, SEEK_SET) != 0) return;
     while (fgets(line, sizeof line, screen) != NULL)
         if (strncmp(line, "ERROR", 5) == 0 || strncmp(line, "Last command", 12) == 0)
             fprintf(stderr, "lammps_log: %s", line);
@@ -136,7 +140,7 @@ static void close_log(void)
  * LAMMPS
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Starts LAMMPS with what it prints going to a file without a name. */
+/* Starts LAMMPS with what it prints, and the commands of the script, going to a file without a name. */
 static bool start_lammps(struct engine *engine, struct arguments *arguments)
 {
     static char path[64];
@@ -146,11 +150,20 @@ static bool start_lammps(struct engine *engine, struct arguments *arguments)
         return false;
     }
     snprintf(path, sizeof path, "/dev/fd/%d", fileno(screen));
-    char *fixed[] = {"-screen", path, "-log", (char *)arguments->lammps_log, "-nocite"};
+    char *fixed[] = {"-screen", path, "-echo", "screen", "-log", (char *)arguments->lammps_log, "-nocite"};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) arguments->lammps[arguments->lammps_count++] = fixed[i];
     engine->lammps = lammps_open_no_mpi(arguments->lammps_count, arguments->lammps, NULL);
     if (engine->lammps == NULL) fail("LAMMPS does not start");
     return engine->lammps != NULL;
+}
+
+/* Keeps the file short: each block prints a few lines. */
+static void trim_screen(void)
+{
+    struct stat status;
+    if (fstat(fileno(screen), &status) != 0 || status.st_size - screen_start < 1 << 20) return;
+    /* LAMMPS goes on where it was: what is before that becomes a hole. */
+    if (ftruncate(fileno(screen), 0) == 0) screen_start = status.st_size;
 }
 
 /* Whether LAMMPS did what it was told. Where it is built with exceptions, it does not end the process. */
@@ -231,7 +244,7 @@ static bool command(struct engine *engine, const char *format, ...) __attribute_
 
 static bool command(struct engine *engine, const char *format, ...)
 {
-    char text[256];
+    char text[4200];
     va_list list;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
@@ -240,11 +253,69 @@ static bool command(struct engine *engine, const char *format, ...)
     return went_well(engine);
 }
 
+/* The script's last thermo_style and the thermo_modify commands after it, which belong to it. */
+#define MAXIMUM_MODIFICATIONS 16
+struct thermo_commands {
+    char style[4096];
+    char modify[MAXIMUM_MODIFICATIONS][4096];
+    int modify_count;
+};
+
+/* Finds them among the commands that LAMMPS has echoed. */
+static void find_thermo_commands(struct thermo_commands *commands)
+{
+    char line[4000];
+    fflush(NULL); /* LAMMPS's stream on the file, too */
+    rewind(screen);
+    while (fgets(line, sizeof line, screen) != NULL) {
+        line[strcspn(line, "#\n")] = '\0';
+        const char *text = line + strspn(line, " \t");
+        if (strncmp(text, "thermo_style", 12) == 0) {
+            strcpy(commands->style, text);
+            commands->modify_count = 0;
+        } else if (strncmp(text, "thermo_modify", 13) == 0 && commands->modify_count < MAXIMUM_MODIFICATIONS) {
+            strcpy(commands->modify[commands->modify_count++], text);
+        }
+    }
+}
+
+static bool has_word(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+    for (text += strspn(text, " \t"); *text != '\0'; text += strspn(text, " \t")) {
+        size_t size = strcspn(text, " \t");
+        if (size == length && strncmp(text, word, length) == 0) return true;
+        text += size;
+    }
+    return false;
+}
+
+/* LAMMPS only knows the energies and the pressure of a thermo_style custom that prints what they are made of. */
+static bool complete_thermo_style(struct engine *engine)
+{
+    static const char *const needed[] = {" temp", " pe", " press"};
+    static struct thermo_commands commands;
+    bool complete = true;
+    find_thermo_commands(&commands);
+    if (!has_word(commands.style, "custom")) return true;
+    for (int i = 0; i < 3; i++) {
+        if (has_word(commands.style, needed[i] + 1)) continue;
+        strcat(commands.style, needed[i]);
+        complete = false;
+    }
+    if (complete) return true;
+    if (!command(engine, "%s", commands.style)) return false;
+    for (int i = 0; i < commands.modify_count; i++)
+        if (!command(engine, "%s", commands.modify[i])) return false;
+    return true;
+}
+
 /* Sees to it that energies and pressure are computed in the steps that are logged, whatever the script prints. A fix
  * fires at multiples of its interval. */
 static bool ask_for_thermo(struct engine *engine, int64_t every)
 {
     int64_t interval = greatest_common_divisor(every, engine->first_step);
+    if (!complete_thermo_style(engine)) return false;
     return command(engine,
                    "fix trajlog_thermo all ave/time %" PRId64 " 1 %" PRId64 " c_thermo_temp c_thermo_press c_thermo_pe",
                    interval, interval);
@@ -267,7 +338,7 @@ static bool run_block(struct engine *engine, int64_t steps, int64_t stop, bool s
     if (!command(engine, "run %" PRId64 " pre %s post no start %" PRId64 " stop %" PRId64, steps, setup ? "yes" : "no",
                  engine->first_step, stop))
         return false;
-    /* A fix that changes the time step moves the origin too, and then the new one stays. */
+    /* A fix that changes the time step moves the origin too. Then the new one stays, and may round the last bit. */
     if (*clock.time_step == time_step) {
         *clock.origin = origin;
         *clock.origin_step = origin_step;
@@ -450,6 +521,7 @@ static bool run(struct engine *engine, int64_t steps, int64_t every)
     for (int64_t left = steps; left > 0; left -= every) {
         if (!run_block(engine, left < every ? left : every, stop, false)) return false;
         if (left >= every && !log_step(engine)) return false;
+        trim_screen();
     }
     return true;
 }
@@ -505,7 +577,7 @@ static void parse_variable(struct argp_state *state, char *text)
     struct arguments *arguments = state->input;
     char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) argp_error(state, "%s: expected NAME=VALUE", text);
-    if (arguments->lammps_count + 3 > MAXIMUM_ARGUMENTS - 5) argp_error(state, "too many variables");
+    if (arguments->lammps_count + 3 > MAXIMUM_ARGUMENTS - 7) argp_error(state, "too many variables");
     *equals = '\0';
     arguments->lammps[arguments->lammps_count++] = "-var";
     arguments->lammps[arguments->lammps_count++] = text;
