@@ -565,6 +565,81 @@ static void compressed_columns_read_back(void **state)
     H5Fclose(file);
 }
 
+/* test_store_file.py makes the same bytes. Every pattern of a number is a value, NaNs of any payload among them. */
+static void fill_bytes(unsigned char *frame, size_t bytes, trajlog_type type, int64_t row)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        frame[i] = (unsigned char)(row * 131 + (int64_t)i * 7 + (int64_t)i / 50);
+        if (type == TRAJLOG_BOOL) frame[i] = frame[i] / 16 % 2;
+        if (type > TRAJLOG_STRING_CODE) frame[i] = 'a' + frame[i] % 26;
+    }
+}
+
+static const trajlog_type every_type[] = {TRAJLOG_INT8,       TRAJLOG_INT16,    TRAJLOG_INT32,  TRAJLOG_INT64,
+                                          TRAJLOG_UINT8,      TRAJLOG_UINT16,   TRAJLOG_UINT32, TRAJLOG_UINT64,
+                                          TRAJLOG_FLOAT32,    TRAJLOG_FLOAT64,  TRAJLOG_BOOL,   TRAJLOG_COMPLEX64,
+                                          TRAJLOG_COMPLEX128, TRAJLOG_STRING(5)};
+static const struct storage every_storage[] = {
+    {0},
+    {.chunk_rows = 1},
+    {.chunk_rows = 7, .compression = TRAJLOG_COMPRESSION_DEFLATE, .level = 1},
+    {.chunk_rows = 16, .compression = TRAJLOG_COMPRESSION_DEFLATE, .level = 6, .checksum = true},
+    {.chunk_rows = 10, .checksum = true}};
+#define TYPES    (sizeof every_type / sizeof *every_type)
+#define STORAGES (sizeof every_storage / sizeof *every_storage)
+
+/* Fields TYPE/STORAGE/scalar and TYPE/STORAGE/array. */
+static void add_every_field(struct scene *scene, struct group *group)
+{
+    char type[32], name[64];
+    for (size_t i = 0; i < TYPES; i++)
+        for (size_t j = 0; j < 2 * STORAGES; j++) {
+            trajlog_type_name(every_type[i], type, sizeof type);
+            snprintf(name, sizeof name, "%s/%zu/%s", type, j / 2, j % 2 ? "array" : "scalar");
+            trajlog_shape shape = j % 2 ? TRAJLOG_SHAPE(30, 3) : TRAJLOG_SCALAR;
+            struct field *field = add_field(scene, group, name, every_type[i], shape, "nm");
+            store_field_as(scene, group, field, every_storage[j / 2]);
+        }
+}
+
+static void fill_every_field(const struct group *group, void **fields, int64_t row)
+{
+    for (size_t i = 0; i < group->field_count; i++)
+        fill_bytes(fields[i], group->fields[i]->stored_bytes, group->fields[i]->type, row);
+}
+
+static void append_every_field(struct scene *scene, void **fields)
+{
+    for (int64_t row = 0; row < 40; row++) {
+        fill_every_field(scene->schema->groups[1], fields, row);
+        append(scene, 1, row, (const void *const *)fields);
+        if (row % 9 == 8) commit(scene);
+    }
+    store_set_last_step(scene->store, 39);
+    ok(scene, store_add_drop(scene->store, &(trajlog_drop){40, 49, 5}, &scene->error));
+}
+
+/* The file stays where TRAJLOG_STORE_FILE says, for test_store_file.py to look at. */
+static void writes_a_file_for_other_readers(void **state)
+{
+    struct scene *scene = *state;
+    void *fields[2 * TYPES * STORAGES];
+    const char *path = getenv("TRAJLOG_STORE_FILE");
+    struct group *once = add_group(scene, "once", trajlog_once());
+    add_every_field(scene, once);
+    add_every_field(scene, add_group(scene, "rows \xc3\x85", trajlog_every(1)));
+    for (size_t i = 0; i < once->field_count; i++) assert_non_null(fields[i] = malloc(once->fields[i]->stored_bytes));
+
+    ok(scene, store_create(&scene->store, path ? path : scene->path, TRAJLOG_REFUSE, &scene->error));
+    ok(scene, store_define(scene->store, scene->schema, &scene->error));
+    fill_every_field(once, fields, 3);
+    ok(scene, store_write_once(scene->store, 0, 0, 0.25, (const void *const *)fields, &scene->error));
+    ok(scene, store_start(scene->store, &scene->error));
+    append_every_field(scene, fields);
+    close_store(scene);
+    for (size_t i = 0; i < once->field_count; i++) free(fields[i]);
+}
+
 static void refuses_chunks_that_hdf5_cannot_have(void **state)
 {
     struct scene *scene = *state;
@@ -675,6 +750,7 @@ static const struct CMUnitTest tests[] = {
     TEST(once_groups_without_data_are_empty),
     TEST(lists_drops),
     TEST(compressed_columns_read_back),
+    TEST(writes_a_file_for_other_readers),
     TEST(refuses_chunks_that_hdf5_cannot_have),
     TEST(the_first_error_sticks),
     TEST(leaves_the_hosts_error_printer),
