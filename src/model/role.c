@@ -238,15 +238,14 @@ trajlog_status schema_set_boundary(struct schema *schema, const char *name, int3
     return TRAJLOG_OK;
 }
 
-trajlog_status schema_add_species(struct schema *schema, int64_t number, const char *symbol, int32_t atomic_number,
+trajlog_status schema_add_species(struct schema *schema, int32_t number, const char *symbol, int32_t atomic_number,
                                   struct error *error)
 {
     struct presentation *presentation = NULL;
     size_t length = symbol == NULL ? 0 : strlen(symbol);
     if (length < 1 || length > MAX_SPECIES_SYMBOL || !text_is_utf8(symbol, length)) {
-        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
-                         "species %lld: expected a symbol of 1 to %d bytes of UTF-8", (long long)number,
-                         MAX_SPECIES_SYMBOL);
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "species %ld: expected a symbol of 1 to %d bytes of UTF-8",
+                         (long)number, MAX_SPECIES_SYMBOL);
     }
     if (atomic_number < 0 || atomic_number > 111) { /* VMD's table ends there */
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
@@ -255,7 +254,7 @@ trajlog_status schema_add_species(struct schema *schema, int64_t number, const c
     TRY(schema_presentation(schema, &presentation, error));
     for (size_t i = 0; i < presentation->species_count; i++) {
         if (presentation->species[i].number != number) continue;
-        return error_set(error, TRAJLOG_DUPLICATE_NAME, 0, "species %lld is \"%s\" already", (long long)number,
+        return error_set(error, TRAJLOG_DUPLICATE_NAME, 0, "species %ld is \"%s\" already", (long)number,
                          presentation->species[i].symbol);
     }
     size_t count = presentation->species_count;

@@ -18,7 +18,7 @@ struct particles {
 };
 
 struct species {
-    int64_t number;
+    int32_t number; /* VMD reads no larger ones */
     char symbol[MAX_SPECIES_SYMBOL + 1];
     int32_t atomic_number; /* 0: none */
 };
@@ -53,7 +53,7 @@ trajlog_status field_set_role(struct schema *schema, const struct group *group, 
                               const char *particles, struct error *error);
 trajlog_status schema_set_boundary(struct schema *schema, const char *particles, int32_t dimension,
                                    const int32_t *periodic, struct error *error);
-trajlog_status schema_add_species(struct schema *schema, int64_t number, const char *symbol, int32_t atomic_number,
+trajlog_status schema_add_species(struct schema *schema, int32_t number, const char *symbol, int32_t atomic_number,
                                   struct error *error);
 
 /* What a role asks of a field's shape, stored type and unit. INVALID_ARGUMENT names group and field. */

@@ -314,6 +314,18 @@ static trajlog_status plan_all_particles(struct planner *planner)
     return TRAJLOG_OK;
 }
 
+static trajlog_status check_references(struct planner *planner)
+{
+    for (size_t i = 0; i < planner->member_count; i++) {
+        const struct member *member = &planner->members[i];
+        bool found = member->field->role != TRAJLOG_ROLE_BONDS;
+        for (size_t k = 0; k < planner->plan->particles_count && !found; k++)
+            found = belongs(member, planner->plan->particles[k].name);
+        if (!found) return refuse(planner, member, "its particles group has no fields to refer to");
+    }
+    return TRAJLOG_OK;
+}
+
 /* Where a log has an H5MD tree, its names at the root are taken. */
 static trajlog_status check_group_names(struct planner *planner)
 {
@@ -546,6 +558,7 @@ static trajlog_status make_plan(struct planner *planner)
     TRY(check_group_names(planner));
     TRY(collect_members(planner));
     TRY(plan_all_particles(planner));
+    TRY(check_references(planner));
     TRY(plan_views(planner));
     TRY(plan_series(planner));
     TRY(plan_time_unit(planner));

@@ -10,6 +10,7 @@
 #include "model/schema_json.h"
 #include "store/attribute.h"
 #include "store/column.h"
+#include "store/h5md.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
 #include "store/new_file.h"
@@ -411,6 +412,7 @@ static trajlog_status start(struct store *store)
         struct store_group *group = &store->groups[i];
         if (group->model->enabled && !group_is_once(group->model)) group->next_write = group_next_write(group);
     }
+    TRY(h5md_present(store->file, store->path, store->schema, &store->failure));
     /* libhdf5 flushes the file before it starts SWMR. */
     if (H5Fstart_swmr_write(store->file) < 0) return fail(store, "start SWMR writing");
     store->started = store->unsynced = true;

@@ -106,12 +106,12 @@ static void assert_seen(const struct fixture *fixture, const char *path, const c
 static void names_go_both_ways(void **state)
 {
     (void)state;
-#define CHECK_ROLE(name, number, text)               \
-    do {                                             \
-        trajlog_role role = TRAJLOG_ROLE_NONE;       \
-        assert_true(role_from_name(text, &role));    \
-        assert_int_equal(role, TRAJLOG_ROLE_##name); \
-        assert_string_equal(role_name(role), text);  \
+#define CHECK_ROLE(name, number, text)                                                                                 \
+    do {                                                                                                               \
+        trajlog_role role = TRAJLOG_ROLE_NONE;                                                                         \
+        assert_true(role_from_name(text, &role));                                                                      \
+        assert_int_equal(role, TRAJLOG_ROLE_##name);                                                                   \
+        assert_string_equal(role_name(role), text);                                                                    \
     } while (0);
     TRAJLOG_ROLE_LIST(CHECK_ROLE)
     trajlog_role role = TRAJLOG_ROLE_NONE;
@@ -500,6 +500,16 @@ static void species(void **state)
     refuses(fixture, TRAJLOG_DUPLICATE_NAME, "which the library makes itself");
 }
 
+static void bonds_refer_to_particles(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, fixture->init, "bonds", TRAJLOG_INT32, TRAJLOG_SHAPE(50, 2), "", TRAJLOG_ROLE_BONDS);
+    refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "no fields to refer to");
+    error_clear(&fixture->error);
+    add_positions(fixture);
+    plan(fixture);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_go_both_ways),
@@ -525,5 +535,6 @@ static const struct CMUnitTest tests[] = {
     TEST(varying_numbers_need_ids),
     TEST(names_that_are_taken),
     TEST(species),
+    TEST(bonds_refer_to_particles),
 };
 TEST_MAIN(tests)

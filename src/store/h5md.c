@@ -1,0 +1,399 @@
+#include "store/h5md.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/view_plan.h"
+#include "store/attribute.h"
+#include "store/hdf5_error.h"
+
+/* Under which readers look for the main particles group: NOMAD and MDANSE; MDAnalysis; GROMACS. */
+static const char *const aliases[] = {"all", "trajectory", "system"};
+
+struct facade {
+    hid_t file;
+    const struct schema *schema;
+    const struct view_plan *plan;
+    trajlog_profile profile;
+    struct error *error;
+};
+
+static trajlog_status fail(struct facade *facade, const char *what, const char *path)
+{
+    return hdf5_error(facade->error, "H5MD: cannot %s %s", what, path);
+}
+
+/* ------------------------------------------------------------------------------------------------ groups and links ---
+ */
+
+static hid_t group_properties(bool in_order)
+{
+    hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
+    if (properties < 0) return properties;
+    if (H5Pset_obj_track_times(properties, false) >= 0 &&
+        (!in_order || H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0))
+        return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+static hid_t link_properties(void)
+{
+    hid_t properties = H5Pcreate(H5P_LINK_CREATE);
+    if (properties < 0 || H5Pset_char_encoding(properties, H5T_CSET_UTF8) >= 0) return properties;
+    H5Pclose(properties);
+    return H5I_INVALID_HID;
+}
+
+/* Makes one group; `in_order`: its members are listed as they were made, by those who ask for it, as h5py does. */
+static trajlog_status make_group(struct facade *facade, const char *path, bool in_order)
+{
+    hid_t creation = group_properties(in_order), links = link_properties(), group = H5I_INVALID_HID;
+    if (creation >= 0 && links >= 0) group = H5Gcreate2(facade->file, path, links, creation, H5P_DEFAULT);
+    if (group < 0) fail(facade, "make the group", path);
+    if (creation >= 0) H5Pclose(creation);
+    if (links >= 0) H5Pclose(links);
+    if (group < 0) return facade->error->status;
+    return H5Gclose(group) >= 0 ? TRAJLOG_OK : fail(facade, "close the group", path);
+}
+
+/* The same, with all groups on the way to it, where they are not there yet. */
+static trajlog_status need_group(struct facade *facade, const char *path)
+{
+    char *part = strdup(path);
+    trajlog_status status = TRAJLOG_OK;
+    if (part == NULL) return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    for (char *end = part; end != NULL && status == TRAJLOG_OK;) {
+        end = strchr(end + 1, '/');
+        if (end != NULL) *end = '\0';
+        htri_t exists = H5Lexists(facade->file, part, H5P_DEFAULT);
+        if (exists < 0) status = fail(facade, "look for", part);
+        else if (exists == 0) status = make_group(facade, part, false);
+        if (end != NULL) *end = '/';
+    }
+    free(part);
+    return status;
+}
+
+static trajlog_status need_parent(struct facade *facade, const char *path)
+{
+    const char *name = strrchr(path, '/');
+    if (name == path) return TRAJLOG_OK;
+    char *parent = strndup(path, (size_t)(name - path));
+    if (parent == NULL) return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    trajlog_status status = need_group(facade, parent);
+    free(parent);
+    return status;
+}
+
+/* "there/name" becomes another name of what "from/of" is. */
+static trajlog_status link_member(struct facade *facade, const char *from, const char *of, const char *there,
+                                  const char *name)
+{
+    char *target = NULL, *path = NULL;
+    trajlog_status status = TRAJLOG_OK;
+    hid_t links = link_properties();
+    if (asprintf(&target, "%s/%s", from, of) < 0) target = NULL;
+    if (asprintf(&path, "%s/%s", there, name) < 0) path = NULL;
+    if (target == NULL || path == NULL) status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    else if (links < 0 || H5Lcreate_hard(facade->file, target, facade->file, path, links, H5P_DEFAULT) < 0)
+        status = fail(facade, "link", path);
+    if (links >= 0) H5Pclose(links);
+    free(target);
+    free(path);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------------------- attributes ---
+ */
+
+/* An object that is open while its attributes are made; SWMR wants none open when it starts. */
+static trajlog_status open_object(struct facade *facade, const char *path, hid_t *object)
+{
+    *object = H5Oopen(facade->file, path, H5P_DEFAULT);
+    return *object >= 0 ? TRAJLOG_OK : fail(facade, "open", path);
+}
+
+static trajlog_status set_text(struct facade *facade, const char *path, const char *name, const char *text)
+{
+    hid_t object;
+    TRY(open_object(facade, path, &object));
+    trajlog_status status = attribute_set_text(object, name, text, facade->error);
+    H5Oclose(object);
+    return status;
+}
+
+/* What H5MD defines as a fixed-length string. */
+static trajlog_status set_fixed_text(struct facade *facade, const char *path, const char *name, const char *text)
+{
+    hid_t object;
+    TRY(open_object(facade, path, &object));
+    trajlog_status status = attribute_set_fixed_text(object, name, text, facade->error);
+    H5Oclose(object);
+    return status;
+}
+
+static trajlog_status set_version(struct facade *facade, const char *path, int32_t major, int32_t minor)
+{
+    const int32_t version[2] = {major, minor};
+    hid_t object;
+    TRY(open_object(facade, path, &object));
+    trajlog_status status = attribute_set_int32_list(object, "version", version, 2, facade->error);
+    H5Oclose(object);
+    return status;
+}
+
+/* Refers to the particles group that a tuple's numbers are about. */
+static trajlog_status set_reference(struct facade *facade, const char *path, const char *particles)
+{
+    char *target = NULL;
+    hid_t object;
+    if (asprintf(&target, "/particles/%s", particles) < 0)
+        return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    trajlog_status status = open_object(facade, path, &object);
+    if (status == TRAJLOG_OK) {
+        status = attribute_set_reference(object, "particles_group", facade->file, target, facade->error);
+        H5Oclose(object);
+    }
+    free(target);
+    return status;
+}
+
+/* -------------------------------------------------------------------------------------------------- /h5md, /particles
+ */
+
+static const char *or_else(const char *text, const char *otherwise)
+{
+    return text != NULL && text[0] != '\0' ? text : otherwise;
+}
+
+static trajlog_status make_metadata(struct facade *facade)
+{
+    const struct schema *schema = facade->schema;
+    const struct presentation *presentation = schema->presentation;
+    const bool own = schema->program[0] == '\0';
+    const char *email = or_else(presentation->author_email, "");
+    TRY(make_group(facade, "/h5md", false));
+    TRY(set_version(facade, "/h5md", 1, 1));
+    TRY(make_group(facade, "/h5md/author", false));
+    TRY(set_fixed_text(facade, "/h5md/author", "name", or_else(presentation->author, "N/A")));
+    if (email[0] != '\0') TRY(set_fixed_text(facade, "/h5md/author", "email", email));
+    TRY(make_group(facade, "/h5md/creator", false));
+    TRY(set_fixed_text(facade, "/h5md/creator", "name", own ? "trajlog" : schema->program));
+    const char *version = own ? trajlog_version() : or_else(schema->program_version, "N/A");
+    TRY(set_fixed_text(facade, "/h5md/creator", "version", version));
+    if (!facade->plan->si_units) return TRAJLOG_OK;
+    TRY(need_group(facade, "/h5md/modules/units"));
+    TRY(set_version(facade, "/h5md/modules/units", 1, 0));
+    return set_text(facade, "/h5md/modules/units", "system", "SI");
+}
+
+static trajlog_status make_box(struct facade *facade, const struct planned_particles *particles, const char *path)
+{
+    const char *boundary[MAX_DIMENSION];
+    hid_t box;
+    for (int32_t k = 0; k < particles->dimension; k++) boundary[k] = particles->periodic[k] ? "periodic" : "none";
+    TRY(make_group(facade, path, false));
+    TRY(open_object(facade, path, &box));
+    trajlog_status status = attribute_set_int32(box, "dimension", particles->dimension, facade->error);
+    /* The specification says fixed length; h5py then gives bytes, which ZnH5MD takes for something else than "none". */
+    const bool fixed = facade->profile == TRAJLOG_PROFILE_STRICT;
+    if (status == TRAJLOG_OK)
+        status = attribute_set_text_list(box, "boundary", boundary, (size_t)particles->dimension, fixed, facade->error);
+    H5Oclose(box);
+    return status;
+}
+
+static trajlog_status make_particles(struct facade *facade, const struct planned_particles *particles)
+{
+    char *path = NULL, *box = NULL;
+    trajlog_status status = TRAJLOG_OK;
+    if (asprintf(&path, "/particles/%s", particles->name) < 0) path = NULL;
+    if (asprintf(&box, "/particles/%s/box", particles->name) < 0) box = NULL;
+    if (path == NULL || box == NULL) status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    if (status == TRAJLOG_OK) status = make_group(facade, path, false);
+    if (status == TRAJLOG_OK) status = make_box(facade, particles, box);
+    free(path);
+    free(box);
+    return status;
+}
+
+static bool is_name_free(const struct facade *facade, const char *name)
+{
+    for (size_t i = 0; i < facade->plan->particles_count; i++) {
+        if (strcmp(facade->plan->particles[i].name, name) == 0) return false;
+    }
+    return true;
+}
+
+/* MDAnalysis and ZnH5MD open the first particles group that is listed, so the main one comes first. */
+static trajlog_status make_all_particles(struct facade *facade)
+{
+    const struct view_plan *plan = facade->plan;
+    if (plan->particles_count == 0) return TRAJLOG_OK;
+    TRY(make_group(facade, "/particles", true));
+    for (size_t i = 0; i < plan->particles_count; i++) TRY(make_particles(facade, &plan->particles[i]));
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        if (!is_name_free(facade, aliases[i])) continue;
+        TRY(link_member(facade, "/particles", plan->particles[0].name, "/particles", aliases[i]));
+    }
+    return TRAJLOG_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- views ---
+ */
+
+static trajlog_status make_element(struct facade *facade, const struct view *view, const char *group, const char *field)
+{
+    if (!view->over_time) {
+        const char *name = strrchr(view->path, '/');
+        char *parent = strndup(view->path, (size_t)(name - view->path));
+        if (parent == NULL) return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+        trajlog_status status = link_member(facade, group, field, parent, name + 1);
+        free(parent);
+        return status;
+    }
+    TRY(make_group(facade, view->path, false));
+    TRY(link_member(facade, group, "step", view->path, "step"));
+    TRY(link_member(facade, group, "time", view->path, "time"));
+    return link_member(facade, group, field, view->path, "value");
+}
+
+static trajlog_status make_view(struct facade *facade, const struct view *view)
+{
+    const struct group *group = facade->schema->groups[view->group];
+    const struct field *field = group->fields[view->field];
+    TRY(need_parent(facade, view->path));
+    TRY(make_element(facade, view, group->name, field->name));
+    if (view->role == TRAJLOG_ROLE_CHARGE) {
+        const char *type = element_is_integer(field->stored_type) ? "formal" : "effective";
+        return set_fixed_text(facade, view->path, "type", type);
+    }
+    /* NOMAD wants to know what kind of observable it is: one of a configuration. */
+    if (view->role == TRAJLOG_ROLE_OBSERVABLE && view->over_time)
+        return set_text(facade, view->path, "type", "configurational");
+    if (view->role == TRAJLOG_ROLE_BONDS) return set_reference(facade, view->path, view->particles);
+    return TRAJLOG_OK;
+}
+
+static trajlog_status make_views(struct facade *facade)
+{
+    for (size_t i = 0; i < facade->plan->view_count; i++) TRY(make_view(facade, &facade->plan->views[i]));
+    for (size_t i = 0; i < facade->plan->series_count; i++)
+        TRY(link_member(facade, "", "h5md", facade->plan->series[i], "h5md"));
+    return TRAJLOG_OK;
+}
+
+/* On the time axis of each group that is seen. */
+static trajlog_status set_time_units(struct facade *facade)
+{
+    const struct view_plan *plan = facade->plan;
+    bool *done = calloc(facade->schema->group_count + 1, sizeof *done);
+    trajlog_status status = TRAJLOG_OK;
+    if (done == NULL) return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    for (size_t i = 0; i < plan->view_count && plan->time_unit[0] != '\0' && status == TRAJLOG_OK; i++) {
+        const struct view *view = &plan->views[i];
+        char *path = NULL;
+        if (!view->over_time || done[view->group]) continue;
+        done[view->group] = true;
+        if (asprintf(&path, "/%s/time", facade->schema->groups[view->group]->name) < 0) path = NULL;
+        status = path != NULL ? set_text(facade, path, "unit", plan->time_unit)
+                              : error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+        free(path);
+    }
+    free(done);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------- species names
+ * --- */
+
+static trajlog_status write_list(struct facade *facade, const char *path, hid_t type, const void *values, size_t count)
+{
+    const hsize_t dims[1] = {count};
+    hid_t space = H5Screate_simple(1, dims, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t dataset = H5I_INVALID_HID;
+    if (space >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        dataset = H5Dcreate2(facade->file, path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    bool good = dataset >= 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    if (!good) fail(facade, "write", path);
+    if (dataset >= 0 && H5Dclose(dataset) < 0 && good) {
+        good = false;
+        fail(facade, "close", path);
+    }
+    if (creation >= 0) H5Pclose(creation);
+    if (space >= 0) H5Sclose(space);
+    return good ? TRAJLOG_OK : facade->error->status;
+}
+
+static trajlog_status write_symbols(struct facade *facade, const char *path, const char *symbols, size_t count)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    trajlog_status status = TRAJLOG_OK;
+    if (type < 0 || H5Tset_size(type, MAX_SPECIES_SYMBOL + 1) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)
+        status = fail(facade, "make the type of", path);
+    else status = write_list(facade, path, type, symbols, count);
+    if (type >= 0) H5Tclose(type);
+    return status;
+}
+
+/* VMD finds the names and elements of species here. */
+static trajlog_status write_species_lists(struct facade *facade, int32_t *numbers, int32_t *elements, char *symbols)
+{
+    const struct presentation *presentation = facade->schema->presentation;
+    const size_t count = presentation->species_count;
+    bool any_element = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct species *species = &presentation->species[i];
+        numbers[i] = species->number;
+        elements[i] = species->atomic_number;
+        any_element = any_element || elements[i] != 0;
+        memcpy(symbols + i * sizeof species->symbol, species->symbol, sizeof species->symbol);
+    }
+    TRY(need_group(facade, "/parameters/vmd_structure"));
+    TRY(write_list(facade, "/parameters/vmd_structure/indexOfSpecies", H5T_NATIVE_INT32, numbers, count));
+    TRY(write_symbols(facade, "/parameters/vmd_structure/name", symbols, count));
+    TRY(link_member(facade, "/parameters/vmd_structure", "name", "/parameters/vmd_structure", "type"));
+    if (!any_element) return TRAJLOG_OK;
+    return write_list(facade, "/parameters/vmd_structure/atomicnumber", H5T_NATIVE_INT32, elements, count);
+}
+
+static trajlog_status write_species(struct facade *facade)
+{
+    const size_t count = facade->schema->presentation->species_count;
+    if (count == 0) return TRAJLOG_OK;
+    int32_t *numbers = calloc(count, sizeof *numbers), *elements = calloc(count, sizeof *elements);
+    char *symbols = calloc(count, MAX_SPECIES_SYMBOL + 1);
+    trajlog_status status;
+    if (numbers == NULL || elements == NULL || symbols == NULL)
+        status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    else status = write_species_lists(facade, numbers, elements, symbols);
+    free(numbers);
+    free(elements);
+    free(symbols);
+    return status;
+}
+
+static trajlog_status present(struct facade *facade)
+{
+    TRY(make_metadata(facade));
+    TRY(make_all_particles(facade));
+    TRY(make_views(facade));
+    TRY(set_time_units(facade));
+    return write_species(facade);
+}
+
+trajlog_status h5md_present(hid_t file, const char *path, const struct schema *schema, struct error *error)
+{
+    struct view_plan plan;
+    if (!schema_has_roles(schema)) return TRAJLOG_OK;
+    trajlog_status status = view_plan_make(&plan, schema, error);
+    if (status == TRAJLOG_OK) {
+        struct facade facade = {file, schema, &plan, schema->presentation->profile, error};
+        status = present(&facade);
+        view_plan_free(&plan);
+    }
+    if (status != TRAJLOG_OK) error_prefix(error, "%s", path);
+    return status;
+}
