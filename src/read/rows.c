@@ -12,6 +12,10 @@
 /* One call of libhdf5 reads at most about this much, so that a writer in the same process gets the lock in between. */
 #define BYTES_PER_CALL ((int64_t)64 << 20)
 
+/* Where rows are not neighbours, libhdf5 walks them element by element, some 60 ns each; a call costs as much as about
+ * a hundred of these. Rows of more elements are read with a call each. */
+#define ELEMENTS_WORTH_A_CALL 100
+
 /* The memory in which rows lie between the file and a conversion. */
 #define CONVERSION_BYTES ((int64_t)2 << 20)
 
@@ -109,7 +113,8 @@ trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_
                             struct error *error)
 {
     char *to = data;
-    int64_t most = rows_in(BYTES_PER_CALL, dataset->bytes);
+    bool one_by_one = stride > 1 && dataset->elements >= ELEMENTS_WORTH_A_CALL;
+    int64_t most = one_by_one ? 1 : rows_in(BYTES_PER_CALL, dataset->bytes);
     TRY(check_readable(dataset, error));
     if (dataset->handle < 0) {
         for (int64_t i = 0; i < count; i++) memcpy(to + 8 * i, dataset->constant, 8);
