@@ -27,7 +27,9 @@
 static hid_t memory_type(const struct dataset *dataset)
 {
     if (!element_is_string(dataset->type)) return hdf5_memory_type(dataset->type);
-    hid_t type = H5Dget_type(dataset->handle);
+    hid_t stored = H5Dget_type(dataset->handle); /* cannot be changed, but copied */
+    hid_t type = stored < 0 ? stored : H5Tcopy(stored);
+    if (stored >= 0) H5Tclose(stored);
     if (type < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0) return type;
     H5Tclose(type);
     return H5I_INVALID_HID;
