@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/driver.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_types.h"
 
@@ -13,6 +14,7 @@
 #define CHUNK_BYTES      ((size_t)1 << 20) /* the aim */
 #define DIRECT_ROW_BYTES ((size_t)1 << 18) /* a row as large as this is a chunk by itself */
 #define MOST_CHUNK_ROWS  8192
+#define RETIRE_SECONDS   5.0                  /* a reader's walk from the chunk index to the chunk takes less */
 #define MOST_CHUNK_BYTES ((size_t)UINT32_MAX) /* libhdf5's own limit */
 
 static trajlog_status column_failed(const struct column *column, const char *what, struct error *error)
@@ -178,24 +180,48 @@ static trajlog_status extend(struct column *column, int64_t rows, struct error *
     return TRAJLOG_OK;
 }
 
-/* Stores the bytes of the chunk that begins at `first_row`, which lies within the extent. */
-static trajlog_status store_chunk(struct column *column, int64_t first_row, const struct encoded *encoded,
-                                  struct error *error)
+/* A file that is frozen takes everything and keeps nothing; its driver says so, libhdf5 does not. */
+static trajlog_status check_driver(const struct column *column, struct error *error)
 {
+    trajlog_status status = driver_error(column->context->driver, error);
+    if (status != TRAJLOG_OK) error_prefix(error, "group \"%s\", field \"%s\"", column->group, column->field);
+    return status;
+}
+
+/* A block of the file; size 0: none. */
+struct block {
+    haddr_t address;
+    hsize_t size;
+};
+
+/* Stores the bytes of the chunk that begins at `first_row`, which lies within the extent. *taken is the block that it
+ * had to take for that; none if the chunk stays where it is. */
+static trajlog_status store_chunk(struct column *column, int64_t first_row, const struct encoded *encoded,
+                                  struct block *taken, struct error *error)
+{
+    struct driver *driver = column->context->driver;
     hsize_t offset[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row};
+    (void)driver_last_raw(driver, &taken->address, &taken->size); /* not those of before */
     if (H5Dwrite_chunk(column->dataset, H5P_DEFAULT, encoded->filter_mask, offset, encoded->size, encoded->bytes) < 0)
         return column_failed(column, "write a chunk", error);
+    if (!driver_last_raw(driver, &taken->address, &taken->size)) taken->size = 0;
     column->context->chunks++;
-    return TRAJLOG_OK;
+    return check_driver(column, error);
 }
 
 static trajlog_status store_full_chunk(struct column *column, const void *chunk, struct error *error)
 {
     struct encoded encoded = {.bytes = chunk, .size = column->chunk_bytes};
+    struct block taken;
     if (!encoding_is_plain(&column->encoding))
         TRY(encoder_encode(column->context->encoder, &column->encoding, chunk, column->chunk_bytes, &encoded, error));
     TRY(extend(column, column->rows, error));
-    return store_chunk(column, column->rows - column->chunk_rows, &encoded, error);
+    TRY(store_chunk(column, column->rows - column->chunk_rows, &encoded, &taken, error));
+    /* libhdf5 frees nothing while readers may look, so the place of the tail would be lost. */
+    if (taken.size > 0 && column->tail_size > 0)
+        driver_retire(column->context->driver, column->tail_address, column->tail_size, RETIRE_SECONDS);
+    column->tail_size = 0;
+    return TRAJLOG_OK;
 }
 
 int64_t column_next_write(const struct column *column)
@@ -223,8 +249,14 @@ static trajlog_status store_tail(struct column *column, int64_t tail_rows, struc
     size_t used = (size_t)tail_rows * column->row_bytes;
     struct encoded encoded = {
         .bytes = column->buffer, .size = column->chunk_bytes, .filter_mask = encoding_mask_all(&column->encoding)};
+    struct block taken;
     memset(column->buffer + used, 0, column->chunk_bytes - used); /* no rows of the chunk before */
-    return store_chunk(column, column->rows - tail_rows, &encoded, error);
+    TRY(store_chunk(column, column->rows - tail_rows, &encoded, &taken, error));
+    if (taken.size > 0) {
+        column->tail_address = taken.address;
+        column->tail_size = taken.size;
+    }
+    return TRAJLOG_OK;
 }
 
 trajlog_status column_commit(struct column *column, struct error *error)

@@ -1,13 +1,11 @@
 /* A column: the rows of one dataset, gathered into chunks. Knows nothing of other columns, groups or commits of them.
  *
  * What is on disk, and when. A chunk can be stored only inside the dataset's extent, so a chunk that gets full between
- * two commits extends the dataset up to its last row - in libhdf5's memory. Nothing of that reaches the file: extents
- * and chunk indices are metadata, which libhdf5 writes when it is flushed or when its cache overflows, and the store
- * makes the cache large enough that it does not overflow between commits (see access_properties in file.c). At a commit
- * every column of every group is extended to its exact number of rows, and then all of it is flushed. So a reader, or
- * what a kill leaves behind, sees the rows of the last commit: the chunks written since then are bytes in space that
- * nothing refers to, and in the tail chunk, which is written again in place, the committed rows' bytes stay the same.
- * An extent never exceeds the rows that the column has, so no unwritten row can appear. */
+ * two commits extends the dataset up to its last row. Extents and chunk indices are metadata, which the commit driver
+ * holds back until the next commit, when every column of every group is extended to its exact number of rows. So a
+ * reader, or what a kill leaves behind, sees the rows of the last commit: the chunks written since then are bytes in
+ * space that nothing refers to, and in the tail chunk, which is written again in place, the committed rows' bytes stay
+ * the same. An extent never exceeds the rows that the column has, so no unwritten row can appear. */
 #ifndef STORE_COLUMN_H
 #define STORE_COLUMN_H
 
@@ -16,9 +14,12 @@
 #include "model/schema.h"
 #include "store/codec.h"
 
+struct driver;
+
 /* What the columns of a file share. */
 struct column_context {
-    const char *path;        /* for messages */
+    const char *path; /* for messages */
+    struct driver *driver;
     struct encoder *encoder; /* NULL until a column needs it */
     int64_t chunks;          /* written since the last commit */
 };
@@ -40,8 +41,10 @@ struct column {
     hsize_t extent[1 + TRAJLOG_MAX_RANK]; /* as libhdf5 knows it */
     size_t row_bytes, chunk_bytes;
     int64_t chunk_rows;
-    int64_t rows;          /* appended */
-    int64_t committed;     /* of them, those that the last column_commit made part of the dataset */
+    int64_t rows;         /* appended */
+    int64_t committed;    /* of them, those that the last column_commit made part of the dataset */
+    haddr_t tail_address; /* where the tail of a column with filters is stored; tail_size 0: nowhere */
+    hsize_t tail_size;
     unsigned char *buffer; /* the tail chunk; NULL where each row is a chunk and is written from the caller's memory */
     struct encoding encoding;
 };

@@ -2,23 +2,21 @@
  * object headers of a group's datasets, which change at each commit, lie side by side. */
 #include "store/file.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/schema_json.h"
 #include "store/attribute.h"
 #include "store/column.h"
+#include "store/destination.h"
+#include "store/driver.h"
 #include "store/h5md.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
-#include "store/new_file.h"
 
-#define BOOKKEEPING      "trajlog" /* the group; its name is not open to users */
-#define DROP_CHUNK_ROWS  256
-#define CACHE_BYTES      ((size_t)32 << 20) /* metadata; see access_properties */
-#define MOST_DIRTY_CHUNK 2048               /* chunks between two commits; each soils a few KiB of metadata at most */
+#define BOOKKEEPING       "trajlog" /* the group; its name is not open to users */
+#define DROP_CHUNK_ROWS   256
+#define MOST_DIRTY_CHUNKS 2048 /* between two commits: bounds the metadata that the driver holds back */
 
 struct store_group {
     const struct group *model;
@@ -31,22 +29,24 @@ struct store_group {
 
 struct store {
     char *path; /* as the caller names it: for messages */
+    struct driver *driver;
     hid_t file;
     const struct schema *schema; /* NULL before store_define */
     struct store_group *groups;
     size_t group_count;
     struct column dropped;
     struct column_context context;
-    int64_t last_step, committed_last_step;
+    int64_t last_step;
     bool has_steps, started;
-    bool unsaved;  /* something was appended since the last commit */
-    bool unsynced; /* something was flushed since the last sync */
+    bool unsaved;     /* something was appended since the last commit */
+    bool ever_synced; /* then the end of the file is synced too */
     int64_t commits;
     struct error failure; /* the first one; it sticks */
 };
 
-/* ------------------------------------------------------------------------------------------- errors and the HDF5 lock
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Errors and the HDF5 lock
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void enter(struct hdf5_quiet *quiet)
 {
@@ -54,8 +54,18 @@ static void enter(struct hdf5_quiet *quiet)
     hdf5_quiet_begin(quiet);
 }
 
-static void leave(struct hdf5_quiet *quiet)
+/* What has frozen the file is the cause of whatever libhdf5 says after it; and often libhdf5 says nothing. */
+static void find_cause(struct store *store)
 {
+    struct error cause = {.status = TRAJLOG_OK};
+    bool unexplained = store->failure.status == TRAJLOG_OK ||
+                       (store->failure.status == TRAJLOG_HDF5_ERROR && store->failure.number == 0);
+    if (unexplained && store->driver && driver_error(store->driver, &cause) != TRAJLOG_OK) store->failure = cause;
+}
+
+static void leave(struct store *store, struct hdf5_quiet *quiet)
+{
+    find_cause(store);
     hdf5_quiet_end(quiet);
     hdf5_unlock();
 }
@@ -82,32 +92,17 @@ static trajlog_status fail_state(struct store *store, const char *what)
     return error_set(&store->failure, TRAJLOG_INVALID_STATE, 0, "%s: %s", store->path, what);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- create
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Create
+ * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Between commits no metadata may reach the file (see column.h). libhdf5 writes it when its cache is full, so the cache
- * has a fixed size that MOST_DIRTY_CHUNK keeps it from ever filling with entries that are not yet written. */
-static bool set_metadata_cache(hid_t properties)
-{
-    H5AC_cache_config_t config = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
-    if (H5Pget_mdc_config(properties, &config) < 0) return false;
-    config.set_initial_size = true;
-    config.initial_size = config.max_size = config.min_size = CACHE_BYTES;
-    config.min_clean_fraction = 0.01;
-    config.incr_mode = H5C_incr__off;
-    config.flash_incr_mode = H5C_flash_incr__off;
-    config.decr_mode = H5C_decr__off;
-    return H5Pset_mdc_config(properties, &config) >= 0;
-}
-
-static hid_t access_properties(void)
+static hid_t access_properties(struct driver *driver, struct error *error)
 {
     hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
-    bool good = properties >= 0 && H5Pset_libver_bounds(properties, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
-                H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) >= 0 &&
-                H5Pset_file_locking(properties, false, true) >= 0 && set_metadata_cache(properties);
-    if (good || properties < 0) return properties;
-    H5Pclose(properties);
+    if (properties < 0 || H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) < 0)
+        hdf5_error(error, "cannot make access properties");
+    else if (driver_use(driver, properties, error) == TRAJLOG_OK) return properties;
+    if (properties >= 0) H5Pclose(properties);
     return H5I_INVALID_HID;
 }
 
@@ -122,7 +117,7 @@ static hid_t untimed_properties(hid_t class)
 
 static trajlog_status create_hdf5(struct store *store, const char *path)
 {
-    hid_t access = access_properties(), creation = untimed_properties(H5P_FILE_CREATE);
+    hid_t access = access_properties(store->driver, &store->failure), creation = untimed_properties(H5P_FILE_CREATE);
     if (access >= 0 && creation >= 0) store->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     if (store->file <= 0) fail(store, "create the file");
     if (access >= 0) H5Pclose(access);
@@ -134,14 +129,23 @@ static trajlog_status create_hdf5(struct store *store, const char *path)
     return TRAJLOG_OK;
 }
 
-static trajlog_status create(struct store *store, const char *path, trajlog_existing existing)
+/* An old file stays until the new one can be shown. */
+static trajlog_status create_at(struct store *store, const char *path, trajlog_existing existing)
 {
-    struct new_file file;
-    TRY(new_file_make(&file, path, existing, &store->failure));
-    trajlog_status status = create_hdf5(store, file.temporary);
-    if (status == TRAJLOG_OK) status = new_file_publish(&file, existing, &store->failure);
-    new_file_free(&file);
-    return status;
+    TRY(driver_create(&store->driver, path, NULL, &store->failure));
+    store->context.driver = store->driver;
+    TRY(create_hdf5(store, path));
+    return driver_show(store->driver, existing == TRAJLOG_REPLACE, &store->failure);
+}
+
+static struct store *allocate(const char *path)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (!store) return NULL;
+    store->context.path = store->path = strdup(path);
+    if (store->path) return store;
+    free(store);
+    return NULL;
 }
 
 static void free_store(struct store *store);
@@ -149,25 +153,29 @@ static void free_store(struct store *store);
 trajlog_status store_create(struct store **store, const char *path, trajlog_existing existing, struct error *error)
 {
     struct hdf5_quiet quiet;
+    char *resolved;
     *store = NULL;
-    if (!path || !*path) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
-    struct store *made = calloc(1, sizeof *made);
-    if (made) made->context.path = made->path = strdup(path);
-    if (!made || !made->path) {
-        free(made);
+    TRY(destination_check(path, existing, &resolved, error));
+    struct store *made = allocate(path);
+    if (!made) {
+        free(resolved);
         return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
     }
     enter(&quiet);
-    trajlog_status status = create(made, path, existing);
-    report(made, error);
-    if (status != TRAJLOG_OK) free_store(made);
-    else *store = made;
-    leave(&quiet);
+    create_at(made, resolved, existing);
+    find_cause(made);
+    trajlog_status status = report(made, error);
+    if (status == TRAJLOG_OK) *store = made;
+    else free_store(made);
+    hdf5_quiet_end(&quiet);
+    hdf5_unlock();
+    free(resolved);
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- define
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Define
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
 static trajlog_status open_group(struct store *store, hid_t location, const char *path, hid_t *group)
@@ -226,12 +234,14 @@ static trajlog_status make_datasets(struct store *store, struct store_group *gro
         if (model->fields[i]->enabled) TRY(make_parents(store, location, model->fields[i]->name));
     if (group_is_once(model)) return TRAJLOG_OK;
 
+    driver_begin_headers(store->driver);
     TRY(make_axis(store, group, location));
     for (size_t i = 0; i < model->field_count; i++) {
         struct column_layout layout = field_layout(model, model->fields[i]);
         if (!model->fields[i]->enabled) continue;
         TRY(column_create(&group->fields[i], &store->context, location, &layout, &store->failure));
     }
+    driver_begin_headers(store->driver);
     return TRAJLOG_OK;
 }
 
@@ -323,12 +333,13 @@ trajlog_status store_define(struct store *store, const struct schema *schema, st
     if (store->failure.status != TRAJLOG_OK) return report(store, error);
     enter(&quiet);
     define(store, schema);
-    leave(&quiet);
+    leave(store, &quiet);
     return report(store, error);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- once
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Once
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static trajlog_status write_once_field(struct store *store, hid_t location, const struct group *model,
                                        const struct field *field, const void *data)
@@ -385,12 +396,13 @@ trajlog_status store_write_once(struct store *store, size_t group, int64_t step,
     if (store->failure.status != TRAJLOG_OK) return report(store, error);
     enter(&quiet);
     open_and_write_once(store, group, step, time, fields);
-    leave(&quiet);
+    leave(store, &quiet);
     return report(store, error);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- rows
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Rows
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Up to which row appending to the group stays in memory. */
 static int64_t group_next_write(const struct store_group *group)
@@ -405,6 +417,12 @@ static int64_t group_next_write(const struct store_group *group)
     return next;
 }
 
+static trajlog_status publish(struct store *store)
+{
+    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
+    return driver_publish(store->driver, COMMIT_FLUSHED, &store->failure);
+}
+
 static trajlog_status start(struct store *store)
 {
     if (!store->schema || store->started) return fail_state(store, "started twice, or before definition");
@@ -413,9 +431,9 @@ static trajlog_status start(struct store *store)
         if (group->model->enabled && !group_is_once(group->model)) group->next_write = group_next_write(group);
     }
     TRY(h5md_present(store->file, store->path, store->schema, &store->failure));
-    /* libhdf5 flushes the file before it starts SWMR. */
     if (H5Fstart_swmr_write(store->file) < 0) return fail(store, "start SWMR writing");
-    store->started = store->unsynced = true;
+    TRY(publish(store));
+    store->started = true;
     return TRAJLOG_OK;
 }
 
@@ -425,7 +443,7 @@ trajlog_status store_start(struct store *store, struct error *error)
     if (store->failure.status != TRAJLOG_OK) return report(store, error);
     enter(&quiet);
     start(store);
-    leave(&quiet);
+    leave(store, &quiet);
     return report(store, error);
 }
 
@@ -449,11 +467,12 @@ static trajlog_status append_and_write(struct store *store, struct store_group *
 {
     struct hdf5_quiet quiet;
     enter(&quiet);
-    trajlog_status status = append_row(store, group, step, time, fields);
+    append_row(store, group, step, time, fields);
     group->next_write = group_next_write(group);
-    if (status == TRAJLOG_OK && store->context.chunks >= MOST_DIRTY_CHUNK) status = commit(store, COMMIT_FLUSHED);
-    leave(&quiet);
-    return status;
+    if (store->failure.status == TRAJLOG_OK && store->context.chunks >= MOST_DIRTY_CHUNKS)
+        commit(store, COMMIT_FLUSHED);
+    leave(store, &quiet);
+    return store->failure.status;
 }
 
 trajlog_status store_append(struct store *store, size_t group, int64_t step, double time, const void *const *fields,
@@ -482,7 +501,7 @@ trajlog_status store_add_drop(struct store *store, const trajlog_drop *drop, str
     enter(&quiet);
     column_append(&store->dropped, row, &store->failure);
     store->unsaved = true;
-    leave(&quiet);
+    leave(store, &quiet);
     return report(store, error);
 }
 
@@ -493,8 +512,9 @@ void store_set_last_step(struct store *store, int64_t step)
     store->has_steps = true;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- commit
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Commit
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static trajlog_status commit_group(struct store *store, struct store_group *group)
 {
@@ -512,6 +532,7 @@ static trajlog_status commit_last_step(struct store *store)
     return attribute_rewrite_int64(store->file, "actual_steps", steps, &store->failure);
 }
 
+/* All rows into libhdf5, and out of it into the driver. */
 static trajlog_status flush(struct store *store)
 {
     for (size_t i = 0; i < store->group_count; i++)
@@ -521,27 +542,19 @@ static trajlog_status flush(struct store *store)
     if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
     store->context.chunks = 0;
     store->unsaved = false;
-    store->unsynced = true;
-    store->commits++;
-    return TRAJLOG_OK;
-}
-
-static trajlog_status sync_file(struct store *store)
-{
-    void *handle = NULL;
-    if (H5Fget_vfd_handle(store->file, H5P_DEFAULT, &handle) < 0 || !handle) return fail(store, "find its descriptor");
-    if (fdatasync(*(int *)handle) != 0)
-        return error_set(&store->failure, TRAJLOG_IO_ERROR, errno, "%s: cannot sync the file", store->path);
-    store->unsynced = false;
     return TRAJLOG_OK;
 }
 
 static trajlog_status commit(struct store *store, enum commit_level level)
 {
     if (!store->started) return fail_state(store, "nothing can be committed before the start");
-    if (store->unsaved) TRY(flush(store));
-    if (level == COMMIT_SYNCED && store->unsynced) TRY(sync_file(store));
-    return TRAJLOG_OK;
+    if (!store->unsaved && level == COMMIT_FLUSHED) return TRAJLOG_OK;
+    if (store->unsaved) {
+        TRY(flush(store));
+        store->commits++;
+    }
+    store->ever_synced = store->ever_synced || level == COMMIT_SYNCED;
+    return driver_commit(store->driver, level, &store->failure);
 }
 
 trajlog_status store_commit(struct store *store, enum commit_level level, struct error *error)
@@ -550,12 +563,13 @@ trajlog_status store_commit(struct store *store, enum commit_level level, struct
     if (store->failure.status != TRAJLOG_OK) return report(store, error);
     enter(&quiet);
     commit(store, level);
-    leave(&quiet);
+    leave(store, &quiet);
     return report(store, error);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- close
- */
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Close
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void close_columns(struct store *store)
 {
@@ -570,11 +584,23 @@ static void close_columns(struct store *store)
     store->group_count = 0;
 }
 
+/* Without this, closing leaves the file as a kill would: at its last commit. */
+static trajlog_status finish(struct store *store)
+{
+    enum commit_level level = store->ever_synced ? COMMIT_SYNCED : COMMIT_FLUSHED;
+    if (store->started) TRY(commit(store, COMMIT_FLUSHED));
+    else TRY(publish(store));
+    return driver_finish(store->driver, level, &store->failure);
+}
+
 static void close_file(struct store *store)
 {
     close_columns(store);
     if (store->file > 0 && H5Fclose(store->file) < 0) fail(store, "close the file");
     store->file = 0;
+    find_cause(store);
+    driver_destroy(store->driver);
+    store->driver = NULL;
 }
 
 static void free_store(struct store *store)
@@ -591,11 +617,12 @@ trajlog_status store_close(struct store *store, struct error *error)
     struct hdf5_quiet quiet;
     if (!store) return TRAJLOG_OK;
     enter(&quiet);
-    if (store->failure.status == TRAJLOG_OK && store->started) commit(store, COMMIT_FLUSHED);
+    if (store->failure.status == TRAJLOG_OK) finish(store);
     close_file(store);
     trajlog_status status = report(store, error);
     free_store(store);
-    leave(&quiet);
+    hdf5_quiet_end(&quiet);
+    hdf5_unlock();
     return status;
 }
 
