@@ -71,8 +71,8 @@ TOOL_OBJECTS    := $(TOOL_SOURCES:%.c=$(BUILD)/obj/%.o)
 EXAMPLE_SOURCES := $(filter-out $(if $(HAVE_LAMMPS),,examples/lammps_log.c),$(wildcard examples/*.c))
 EXAMPLES        := $(EXAMPLE_SOURCES:%.c=$(BUILD)/%)
 UNIT_TESTS      := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
-TEST_PROGRAMS   := $(patsubst test/programs/%.c,$(BUILD)/test/programs/%,$(wildcard test/programs/*.c))
-C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/unit/*.[ch] test/programs/*.[ch])
+TEST_PROGRAMS   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/programs/*.c test/crash/*.c))
+C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/*/*.[ch])
 
 SHARED_NAME = libtrajlog.so.$(VERSION)
 SONAME      = libtrajlog.so.$(MAJOR)
@@ -147,8 +147,13 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libtrajlog.a
 # Unit tests: test/unit/test_NAME.c makes build/test/test_NAME.
 $(BUILD)/test/%: test/unit/%.c $(BUILD)/libtrajlog-internal.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) -Itest $(DEPENDENCIES) $< $(BUILD)/libtrajlog-internal.a -o $@ \
+	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) $(CMOCKA_CFLAGS) -Itest $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ \
 	    $(LDFLAGS) $(or $(CMOCKA_LIBS),-lcmocka) $(LIBS)
+
+# Programs that crash, and look inside: test/crash/NAME.c makes build/test/crash/NAME.
+$(BUILD)/test/crash/%: test/crash/%.c $(BUILD)/libtrajlog-internal.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) -Itest $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
 
 # Programs that black-box tests run: test/programs/NAME.c makes build/test/programs/NAME, linked as a user's would be.
 $(BUILD)/test/programs/%: test/programs/%.c $(BUILD)/libtrajlog.a
@@ -175,16 +180,17 @@ tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) ## build the tests, without running th
 test: tests ## all tests: the C tests, and the Python tests that look at the files from outside
 	$(PYTEST) $(PYTEST_FLAGS) $(TESTS)
 
-SANITIZED = $(MAKE) --no-print-directory test PYTEST_FLAGS='$(PYTEST_FLAGS)'
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 TSAN_FLAGS = -fsanitize=thread
+# Not about our code at run time, or about LAMMPS's and MPI's as well.
+UNSANITIZED = $(addprefix test/outside/test_,header.py install.py lammps.py readme.py symbols.py)
 
 test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(SANITIZED) BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' LDFLAGS='$(ASAN_FLAGS)' \
-	    TESTS='test/unit'
+	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' LDFLAGS='$(ASAN_FLAGS)' \
+	    TESTS='test/unit $(filter-out $(UNSANITIZED),$(wildcard test/outside/test_*.py))'
 
 test-tsan: ## queue, worker and writer under ThreadSanitizer
-	$(SANITIZED) BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
+	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
 	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c)'
 
 test-valgrind: tests ## the C tests under valgrind

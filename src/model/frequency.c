@@ -426,7 +426,7 @@ static bool is_due_by_frequency(const struct schedule *schedule, int64_t step, d
 
 bool schedule_is_due(const struct schedule *schedule, int64_t step, double time, const void *state, double clock)
 {
-    int64_t last;
+    int64_t last = 0;
     if (is_due_by_frequency(schedule, step, time, state, clock)) return true;
     if (!schedule->started && schedule->frequency->with_first != 0) return true;
     return knows_last(schedule, schedule->started ? schedule->first_step : step, &last) && step == last;
