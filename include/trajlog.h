@@ -441,6 +441,25 @@ typedef enum trajlog_role {
 #undef TRAJLOG_ROLE_CODE
 } trajlog_role;
 
+/* Says what a field is. `particles` names the particles group that it belongs to; NULL: "all". Shape and type must be
+ * the role's; a unit must be spelled as readers know it: factors separated by blanks, signed powers, "kJ mol-1 nm-1";
+ * none at all stands for reduced units. What several fields must agree on is checked when the first step is logged.
+ * Status: INVALID_ARGUMENT (role, name, shape, type; unit, with the spelling that was probably meant), INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_set_role(trajlog_field *field, trajlog_role role, const char *particles);
+
+/* The box of a particles group (NULL: "all"): its number of dimensions, 1 to 3, and for each whether it is periodic (not
+ * 0) or not. Without this call the dimension is that of the positions, periodic in all if there are box edges, else in
+ * none. A two-dimensional system opens in more readers as a three-dimensional one that is not periodic in z.
+ * Status: INVALID_ARGUMENT, INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_set_boundary(trajlog_writer *log, const char *particles, int32_t dimension,
+                                                const int32_t *periodic);
+
+/* Names a species: the number that fields of the role SPECIES hold, its symbol, 1 to 15 bytes, and its atomic number (0:
+ * none). All go to /parameters/vmd_structure, where VMD looks, in the order of the calls.
+ * Status: INVALID_ARGUMENT, DUPLICATE_NAME (the number), INVALID_STATE. */
+TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t species, const char *symbol,
+                                               int32_t atomic_number);
+
 /* Boxes as edge vectors, the rows of `edges`. Statuses: INVALID_ARGUMENT (NULL, not finite, no volume); any thread.
  *
  * LAMMPS: low and high bounds of x, y, z and the tilts xy, xz, yz (NULL: none) give a = (xhi - xlo, 0, 0), b = (xy, yhi

@@ -203,7 +203,7 @@ static trajlog_status set_role(struct schema *schema, struct field *field, trajl
         if (role_name(role)[0] == '\0') {
             return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "expected one of trajlog_role, got %ld", (long)role);
         }
-        TRY(check_field(field, role, error));
+        if (!schema->described) TRY(check_field(field, role, error));
         TRY(name_particles(schema, name, &particles, error));
         copy = strdup(name);
         if (copy == NULL) return out_of_memory(error);
@@ -222,20 +222,26 @@ trajlog_status field_set_role(struct schema *schema, const struct group *group, 
     return status;
 }
 
+trajlog_status schema_add_particles(struct schema *schema, const char *name, int32_t dimension, const int32_t *periodic,
+                                    struct error *error)
+{
+    struct particles *particles = NULL;
+    TRY(name_particles(schema, name, &particles, error));
+    particles->dimension = dimension;
+    for (int32_t k = 0; k < dimension; k++) particles->periodic[k] = periodic[k] != 0;
+    return TRAJLOG_OK;
+}
+
 trajlog_status schema_set_boundary(struct schema *schema, const char *name, int32_t dimension, const int32_t *periodic,
                                    struct error *error)
 {
-    struct particles *particles = NULL;
     if (name == NULL) name = "all";
     if (dimension < 1 || dimension > MAX_DIMENSION || periodic == NULL) {
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
                          "particles \"%s\": expected 1 to 3 dimensions and whether each is periodic, got %ld%s", name,
                          (long)dimension, periodic == NULL ? " and NULL" : "");
     }
-    TRY(name_particles(schema, name, &particles, error));
-    particles->dimension = dimension;
-    for (int32_t k = 0; k < dimension; k++) particles->periodic[k] = periodic[k] != 0;
-    return TRAJLOG_OK;
+    return schema_add_particles(schema, name, dimension, periodic, error);
 }
 
 trajlog_status schema_add_species(struct schema *schema, int32_t number, const char *symbol, int32_t atomic_number,
@@ -265,4 +271,15 @@ trajlog_status schema_add_species(struct schema *schema, int32_t number, const c
     memcpy(list[count].symbol, symbol, length);
     presentation->species_count++;
     return TRAJLOG_OK;
+}
+
+bool schema_has_roles(const struct schema *schema)
+{
+    for (size_t i = 0; i < schema->group_count; i++) {
+        const struct group *group = schema->groups[i];
+        for (size_t k = 0; group->enabled && k < group->field_count; k++) {
+            if (group->fields[k]->enabled && group->fields[k]->role != TRAJLOG_ROLE_NONE) return true;
+        }
+    }
+    return false;
 }

@@ -1,5 +1,5 @@
 /* Roles: what a field is, and what the log as a whole declares about H5MD. Pure. What one field must be by itself is
- * checked here; what fields must be together, and where they are seen, is view_plan.h's.
+ * checked here; what fields must be together, and where they are seen, is h5md_plan.h's.
  *
  * H5MD 1.1 is at https://nongnu.org/h5md/h5md.html. */
 #ifndef MODEL_ROLE_H
@@ -48,13 +48,20 @@ const char *profile_name(trajlog_profile profile);
 bool role_is_of_particles(trajlog_role role);
 
 /* Gives a field its role, in a particles group that is declared by being named; NULL: "all". TRAJLOG_ROLE_NONE takes it
- * away. Errors as trajlog_set_role, with group and field. */
+ * away. Errors as trajlog_set_role, with group and field; of a described schema only names are checked, as a later
+ * version of the library may allow more. */
 trajlog_status field_set_role(struct schema *schema, const struct group *group, struct field *field, trajlog_role role,
                               const char *particles, struct error *error);
+/* As found in a file: the dimension may be 0, not declared. */
+trajlog_status schema_add_particles(struct schema *schema, const char *name, int32_t dimension, const int32_t *periodic,
+                                    struct error *error);
 trajlog_status schema_set_boundary(struct schema *schema, const char *particles, int32_t dimension,
                                    const int32_t *periodic, struct error *error);
 trajlog_status schema_add_species(struct schema *schema, int32_t number, const char *symbol, int32_t atomic_number,
                                   struct error *error);
+
+/* Whether an enabled field has a role: else there is no H5MD tree. */
+bool schema_has_roles(const struct schema *schema);
 
 /* What a role asks of a field's shape, stored type and unit. INVALID_ARGUMENT names group and field. */
 trajlog_status role_check(const struct group *group, const struct field *field, struct error *error);

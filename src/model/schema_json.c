@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/json_position.h"
+#include "model/role.h"
 #include "model/text.h"
 
 /* Levels of a schema around a field's metadata, and some to spare. */
@@ -220,6 +221,10 @@ static json_t *field_to_json(const struct field *field)
     complete &= put(object, "unit", json_string(field->unit));
     complete &= put(object, "description", json_string(field->description));
     complete &= put(object, "storage", storage_to_json(&field->storage));
+    if (field->role != TRAJLOG_ROLE_NONE) {
+        complete &= put(object, "role", json_string(role_name(field->role)));
+        complete &= put(object, "particles", json_string(field->particles));
+    }
     complete &= put_metadata(object, "metadata", field->metadata);
     return kept_if(complete, object);
 }
@@ -240,6 +245,7 @@ static json_t *group_to_json(const struct group *group)
     json_t *object = json_object();
     bool complete = put(object, "name", json_string(group->name));
     complete &= put(object, "frequency", frequency_to_json(&group->frequency));
+    if (group->varying) complete &= put(object, "varying", json_true());
     complete &= put_metadata(object, "metadata", group->metadata);
     complete &= put(object, "fields", fields_to_json(group));
     return kept_if(complete, object);
@@ -254,6 +260,45 @@ static json_t *groups_to_json(const struct schema *schema)
         complete = json_array_append_new(list, group_to_json(schema->groups[i])) == 0;
     }
     return kept_if(complete, list);
+}
+
+static json_t *particles_to_json(const struct particles *particles)
+{
+    json_t *object = json_object(), *periodic = json_array();
+    bool complete = object != NULL && periodic != NULL;
+    for (int32_t k = 0; k < particles->dimension && complete; k++)
+        complete = json_array_append_new(periodic, json_boolean(particles->periodic[k])) == 0;
+    complete &= put(object, "periodic", periodic);
+    complete &= put(object, "name", json_string(particles->name));
+    return kept_if(complete, object);
+}
+
+static json_t *species_to_json(const struct species *species)
+{
+    json_t *object = json_object();
+    bool complete = put(object, "number", json_integer(species->number));
+    complete &= put(object, "symbol", json_string(species->symbol));
+    complete &= put(object, "atomic_number", json_integer(species->atomic_number));
+    return kept_if(complete, object);
+}
+
+/* What the log declares about H5MD; texts that were not given have no member. */
+static json_t *presentation_to_json(const struct presentation *presentation)
+{
+    json_t *object = json_object(), *particles = json_array(), *species = json_array();
+    bool complete = particles != NULL && species != NULL;
+    for (size_t i = 0; i < presentation->particles_count && complete; i++)
+        complete = json_array_append_new(particles, particles_to_json(presentation->particles[i])) == 0;
+    for (size_t i = 0; i < presentation->species_count && complete; i++)
+        complete = json_array_append_new(species, species_to_json(&presentation->species[i])) == 0;
+    complete &= put(object, "profile", json_string(profile_name(presentation->profile)));
+    complete &= put(object, "particles", particles);
+    complete &= put(object, "species", species);
+    if (presentation->author != NULL) complete &= put(object, "author", json_string(presentation->author));
+    if (presentation->author_email != NULL)
+        complete &= put(object, "author_email", json_string(presentation->author_email));
+    if (presentation->time_unit != NULL) complete &= put(object, "time_unit", json_string(presentation->time_unit));
+    return kept_if(complete, object);
 }
 
 static json_t *program_to_json(const struct schema *schema)
@@ -280,6 +325,7 @@ char *schema_to_json(const struct schema *schema)
     complete &= put(object, "program", program_to_json(schema));
     complete &= put_metadata(object, "environment", schema->environment);
     complete &= put_metadata(object, "metadata", schema->metadata);
+    if (schema_has_roles(schema)) complete &= put(object, "h5md", presentation_to_json(schema->presentation));
     complete &= put(object, "groups", groups_to_json(schema));
     return dump_and_free(kept_if(complete, object));
 }
@@ -493,6 +539,19 @@ static trajlog_status get_type(const json_t *object, const char *key, trajlog_ty
     return TRAJLOG_OK;
 }
 
+/* The role comes after the stored type, which it is checked against. */
+static trajlog_status role_from_json(const json_t *object, struct schema *schema, struct group *group,
+                                     struct field *field, struct error *error)
+{
+    const char *name = NULL, *particles = "all";
+    trajlog_role role = TRAJLOG_ROLE_NONE;
+    TRY(get_text(object, "role", &name, error));
+    if (name == NULL) return TRAJLOG_OK;
+    if (!role_from_name(name, &role)) return TRAJLOG_OK; /* of a later version: the field can be read all the same */
+    TRY(get_text(object, "particles", &particles, error));
+    return field_set_role(schema, group, field, role, particles, error);
+}
+
 static trajlog_status field_options_from_json(const json_t *object, struct group *group, struct field *field,
                                               struct error *error)
 {
@@ -512,7 +571,8 @@ static trajlog_status field_options_from_json(const json_t *object, struct group
     return get_metadata(object, "metadata", &field->metadata, error);
 }
 
-static trajlog_status field_from_json(const json_t *object, struct group *group, struct error *error)
+static trajlog_status field_from_json(const json_t *object, struct schema *schema, struct group *group,
+                                      struct error *error)
 {
     const char *name, *unit = "";
     trajlog_type type = 0;
@@ -524,13 +584,15 @@ static trajlog_status field_from_json(const json_t *object, struct group *group,
     TRY(shape_from_json(object, &shape, error));
     TRY(get_text(object, "unit", &unit, error));
     TRY(schema_add_field(group, name, type, shape, unit, &field, error));
-    return field_options_from_json(object, group, field, error);
+    TRY(field_options_from_json(object, group, field, error));
+    return role_from_json(object, schema, group, field, error);
 }
 
-static trajlog_status fields_from_json(const json_t *list, struct group *group, struct error *error)
+static trajlog_status fields_from_json(const json_t *list, struct schema *schema, struct group *group,
+                                       struct error *error)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        trajlog_status status = field_from_json(json_array_get(list, i), group, error);
+        trajlog_status status = field_from_json(json_array_get(list, i), schema, group, error);
         if (status == TRAJLOG_OK) continue;
         error_prefix(error, "fields[%zu]", i);
         return status;
@@ -562,7 +624,8 @@ static trajlog_status group_from_json(const json_t *object, struct schema *schem
     TRY(add_group(object, schema, &group, error));
     TRY(get_metadata(object, "metadata", &group->metadata, error));
     TRY(need(object, "fields", JSON_ARRAY, "a list", &fields, error));
-    return fields_from_json(fields, group, error);
+    TRY(get_truth(object, "varying", &group->varying, error));
+    return fields_from_json(fields, schema, group, error);
 }
 
 static trajlog_status groups_from_json(const json_t *root, struct schema *schema, struct error *error)
@@ -575,6 +638,57 @@ static trajlog_status groups_from_json(const json_t *root, struct schema *schema
         error_prefix(error, "groups[%zu]", i);
         return status;
     }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status particles_from_json(const json_t *object, struct schema *schema, struct error *error)
+{
+    const char *name;
+    json_t *list;
+    int32_t periodic[MAX_DIMENSION] = {0};
+    if (!json_is_object(object)) return expected(error, "particles", "a list of objects");
+    TRY(need_name(object, &name, error));
+    TRY(need(object, "periodic", JSON_ARRAY, "a list of truths", &list, error));
+    if (json_array_size(list) > MAX_DIMENSION) return expected(error, "periodic", "at most 3 dimensions");
+    for (size_t k = 0; k < json_array_size(list); k++) periodic[k] = json_is_true(json_array_get(list, k));
+    return schema_add_particles(schema, name, (int32_t)json_array_size(list), periodic, error);
+}
+
+static trajlog_status species_from_json(const json_t *object, struct schema *schema, struct error *error)
+{
+    const char *symbol = "";
+    int32_t number = 0, atomic_number = 0;
+    if (!json_is_object(object)) return expected(error, "species", "a list of objects");
+    TRY(get_int32(object, "number", &number, error));
+    TRY(get_text(object, "symbol", &symbol, error));
+    TRY(get_int32(object, "atomic_number", &atomic_number, error));
+    return schema_add_species(schema, number, symbol, atomic_number, error);
+}
+
+static trajlog_status get_optional_copy(const json_t *object, const char *key, char **value, struct error *error)
+{
+    return json_object_get(object, key) == NULL ? TRAJLOG_OK : get_copy(object, key, value, error);
+}
+
+/* Before the groups, so that the particles groups are in their order. */
+static trajlog_status presentation_from_json(const json_t *root, struct schema *schema, struct error *error)
+{
+    struct presentation *presentation;
+    const char *profile = profile_name(TRAJLOG_PROFILE_DEFAULT);
+    json_t *object, *list;
+    if (json_object_get(root, "h5md") == NULL) return TRAJLOG_OK;
+    TRY(need(root, "h5md", JSON_OBJECT, "an object", &object, error));
+    TRY(schema_presentation(schema, &presentation, error));
+    TRY(get_text(object, "profile", &profile, error));
+    if (!profile_from_name(profile, &presentation->profile))
+        return expected(error, "profile", "default, znh5md, vector or strict");
+    TRY(get_optional_copy(object, "author", &presentation->author, error));
+    TRY(get_optional_copy(object, "author_email", &presentation->author_email, error));
+    TRY(get_optional_copy(object, "time_unit", &presentation->time_unit, error));
+    TRY(need(object, "particles", JSON_ARRAY, "a list", &list, error));
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(particles_from_json(json_array_get(list, i), schema, error));
+    TRY(need(object, "species", JSON_ARRAY, "a list", &list, error));
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(species_from_json(json_array_get(list, i), schema, error));
     return TRAJLOG_OK;
 }
 
@@ -620,6 +734,7 @@ static trajlog_status schema_from_root(const json_t *root, struct schema *schema
     TRY(program_from_json(root, schema, error));
     TRY(environment_from_json(root, schema, error));
     TRY(get_metadata(root, "metadata", &schema->metadata, error));
+    TRY(presentation_from_json(root, schema, error));
     return groups_from_json(root, schema, error);
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/view_plan.h"
+#include "model/h5md_plan.h"
 #include "store/attribute.h"
 #include "store/hdf5_error.h"
 
@@ -14,7 +14,7 @@ static const char *const aliases[] = {"all", "trajectory", "system"};
 struct facade {
     hid_t file;
     const struct schema *schema;
-    const struct view_plan *plan;
+    const struct h5md_plan *plan;
     trajlog_profile profile;
     struct error *error;
 };
@@ -230,7 +230,7 @@ static bool is_name_free(const struct facade *facade, const char *name)
 /* MDAnalysis and ZnH5MD open the first particles group that is listed, so the main one comes first. */
 static trajlog_status make_all_particles(struct facade *facade)
 {
-    const struct view_plan *plan = facade->plan;
+    const struct h5md_plan *plan = facade->plan;
     if (plan->particles_count == 0) return TRAJLOG_OK;
     TRY(make_group(facade, "/particles", true));
     for (size_t i = 0; i < plan->particles_count; i++) TRY(make_particles(facade, &plan->particles[i]));
@@ -241,45 +241,46 @@ static trajlog_status make_all_particles(struct facade *facade)
     return TRAJLOG_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- views ---
+/* ---------------------------------------------------------------------------------------------------------- entries ---
  */
 
-static trajlog_status make_element(struct facade *facade, const struct view *view, const char *group, const char *field)
+static trajlog_status make_element(struct facade *facade, const struct h5md_entry *entry, const char *group,
+                                   const char *field)
 {
-    if (!view->over_time) {
-        const char *name = strrchr(view->path, '/');
-        char *parent = strndup(view->path, (size_t)(name - view->path));
+    if (!entry->over_time) {
+        const char *name = strrchr(entry->path, '/');
+        char *parent = strndup(entry->path, (size_t)(name - entry->path));
         if (parent == NULL) return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
         trajlog_status status = link_member(facade, group, field, parent, name + 1);
         free(parent);
         return status;
     }
-    TRY(make_group(facade, view->path, false));
-    TRY(link_member(facade, group, "step", view->path, "step"));
-    TRY(link_member(facade, group, "time", view->path, "time"));
-    return link_member(facade, group, field, view->path, "value");
+    TRY(make_group(facade, entry->path, false));
+    TRY(link_member(facade, group, "step", entry->path, "step"));
+    TRY(link_member(facade, group, "time", entry->path, "time"));
+    return link_member(facade, group, field, entry->path, "value");
 }
 
-static trajlog_status make_view(struct facade *facade, const struct view *view)
+static trajlog_status make_entry(struct facade *facade, const struct h5md_entry *entry)
 {
-    const struct group *group = facade->schema->groups[view->group];
-    const struct field *field = group->fields[view->field];
-    TRY(need_parent(facade, view->path));
-    TRY(make_element(facade, view, group->name, field->name));
-    if (view->role == TRAJLOG_ROLE_CHARGE) {
+    const struct group *group = facade->schema->groups[entry->group];
+    const struct field *field = group->fields[entry->field];
+    TRY(need_parent(facade, entry->path));
+    TRY(make_element(facade, entry, group->name, field->name));
+    if (entry->role == TRAJLOG_ROLE_CHARGE) {
         const char *type = element_is_integer(field->stored_type) ? "formal" : "effective";
-        return set_fixed_text(facade, view->path, "type", type);
+        return set_fixed_text(facade, entry->path, "type", type);
     }
     /* NOMAD wants to know what kind of observable it is: one of a configuration. */
-    if (view->role == TRAJLOG_ROLE_OBSERVABLE && view->over_time)
-        return set_text(facade, view->path, "type", "configurational");
-    if (view->role == TRAJLOG_ROLE_BONDS) return set_reference(facade, view->path, view->particles);
+    if (entry->role == TRAJLOG_ROLE_OBSERVABLE && entry->over_time)
+        return set_text(facade, entry->path, "type", "configurational");
+    if (entry->role == TRAJLOG_ROLE_BONDS) return set_reference(facade, entry->path, entry->particles);
     return TRAJLOG_OK;
 }
 
-static trajlog_status make_views(struct facade *facade)
+static trajlog_status make_entries(struct facade *facade)
 {
-    for (size_t i = 0; i < facade->plan->view_count; i++) TRY(make_view(facade, &facade->plan->views[i]));
+    for (size_t i = 0; i < facade->plan->entry_count; i++) TRY(make_entry(facade, &facade->plan->entries[i]));
     for (size_t i = 0; i < facade->plan->series_count; i++)
         TRY(link_member(facade, "", "h5md", facade->plan->series[i], "h5md"));
     return TRAJLOG_OK;
@@ -288,16 +289,16 @@ static trajlog_status make_views(struct facade *facade)
 /* On the time axis of each group that is seen. */
 static trajlog_status set_time_units(struct facade *facade)
 {
-    const struct view_plan *plan = facade->plan;
+    const struct h5md_plan *plan = facade->plan;
     bool *done = calloc(facade->schema->group_count + 1, sizeof *done);
     trajlog_status status = TRAJLOG_OK;
     if (done == NULL) return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
-    for (size_t i = 0; i < plan->view_count && plan->time_unit[0] != '\0' && status == TRAJLOG_OK; i++) {
-        const struct view *view = &plan->views[i];
+    for (size_t i = 0; i < plan->entry_count && plan->time_unit[0] != '\0' && status == TRAJLOG_OK; i++) {
+        const struct h5md_entry *entry = &plan->entries[i];
         char *path = NULL;
-        if (!view->over_time || done[view->group]) continue;
-        done[view->group] = true;
-        if (asprintf(&path, "/%s/time", facade->schema->groups[view->group]->name) < 0) path = NULL;
+        if (!entry->over_time || done[entry->group]) continue;
+        done[entry->group] = true;
+        if (asprintf(&path, "/%s/time", facade->schema->groups[entry->group]->name) < 0) path = NULL;
         status = path != NULL ? set_text(facade, path, "unit", plan->time_unit)
                               : error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
         free(path);
@@ -379,20 +380,20 @@ static trajlog_status present(struct facade *facade)
 {
     TRY(make_metadata(facade));
     TRY(make_all_particles(facade));
-    TRY(make_views(facade));
+    TRY(make_entries(facade));
     TRY(set_time_units(facade));
     return write_species(facade);
 }
 
 trajlog_status h5md_present(hid_t file, const char *path, const struct schema *schema, struct error *error)
 {
-    struct view_plan plan;
+    struct h5md_plan plan;
     if (!schema_has_roles(schema)) return TRAJLOG_OK;
-    trajlog_status status = view_plan_make(&plan, schema, error);
+    trajlog_status status = h5md_plan_make(&plan, schema, error);
     if (status == TRAJLOG_OK) {
         struct facade facade = {file, schema, &plan, schema->presentation->profile, error};
         status = present(&facade);
-        view_plan_free(&plan);
+        h5md_plan_free(&plan);
     }
     if (status != TRAJLOG_OK) error_prefix(error, "%s", path);
     return status;

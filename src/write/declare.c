@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "write/writer.h"
 
@@ -184,6 +185,31 @@ trajlog_status trajlog_set_callback(trajlog_field *field, trajlog_fill fill, voi
     if (field == NULL) return refuse_null("trajlog_set_callback", "field");
     TRY(writer_sticking(field->group->log));
     return end_view(field, view_set_callback(&field->view, field->model, fill, context, &field->group->log->pending));
+}
+
+/* -------------------------------------------------------------------------------------------------------- roles --- */
+
+trajlog_status trajlog_set_role(trajlog_field *field, trajlog_role role, const char *particles)
+{
+    if (field == NULL) return refuse_null("trajlog_set_role", "field");
+    trajlog_writer *log = field->group->log;
+    if (!may_declare(log, "trajlog_set_role")) return log->error.status;
+    return end(log, field_set_role(log->schema, field->group->model, field->model, role, particles, &log->pending));
+}
+
+trajlog_status trajlog_set_boundary(trajlog_writer *log, const char *particles, int32_t dimension,
+                                    const int32_t *periodic)
+{
+    if (log == NULL) return refuse_null("trajlog_set_boundary", "log");
+    if (!may_declare(log, "trajlog_set_boundary")) return log->error.status;
+    return end(log, schema_set_boundary(log->schema, particles, dimension, periodic, &log->pending));
+}
+
+trajlog_status trajlog_add_species(trajlog_writer *log, int32_t species, const char *symbol, int32_t atomic_number)
+{
+    if (log == NULL) return refuse_null("trajlog_add_species", "log");
+    if (!may_declare(log, "trajlog_add_species")) return log->error.status;
+    return end(log, schema_add_species(log->schema, species, symbol, atomic_number, &log->pending));
 }
 
 /* ----------------------------------------------------------------------------------------------------- metadata --- */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/h5md_plan.h"
 #include "write/clock.h"
 #include "write/store_sink.h"
 #include "write/writer.h"
@@ -11,10 +12,20 @@
 
 /* ------------------------------------------------------------------------------------------------------- schema --- */
 
+/* The store would find out too, but only when the file has its groups. */
+static trajlog_status check_roles(trajlog_writer *log)
+{
+    struct h5md_plan plan;
+    TRY(h5md_plan_make(&plan, log->schema, &log->pending));
+    h5md_plan_free(&plan);
+    return TRAJLOG_OK;
+}
+
 trajlog_status writer_complete_schema(trajlog_writer *log)
 {
     if (log->complete) return TRAJLOG_OK;
     if (log->config != NULL) TRY(config_apply_schema(log->config, log->schema, &log->pending));
+    TRY(check_roles(log));
     log->complete = true;
     return TRAJLOG_OK;
 }

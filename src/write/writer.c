@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "store/hdf5_lock.h"
 #include "write/clock.h"
@@ -116,6 +117,8 @@ static trajlog_status check_options(const trajlog_options *options, struct error
     else if (!is_span(options->flush_seconds)) wrong = "flush_seconds: expected a finite number, 0 or more";
     else if (!is_span(options->progress_seconds)) wrong = "progress_seconds: expected a finite number, 0 or more";
     else if (options->total_steps < 0) wrong = "total_steps: expected 0 or more";
+    else if (options->profile < TRAJLOG_PROFILE_DEFAULT || options->profile > TRAJLOG_PROFILE_STRICT)
+        wrong = "profile: expected one of trajlog_profile";
     return wrong != NULL ? error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "options.%s", wrong) : TRAJLOG_OK;
 }
 
@@ -144,6 +147,18 @@ static trajlog_status read_config(trajlog_writer *log, const trajlog_options *op
     return TRAJLOG_OK;
 }
 
+/* What the options say about H5MD. */
+static trajlog_status take_presentation(struct schema *schema, const trajlog_options *options, struct error *error)
+{
+    struct presentation *presentation = NULL;
+    TRY(schema_presentation(schema, &presentation, error));
+    presentation->profile = options->profile;
+    if (options->author != NULL) TRY(schema_set_text(&presentation->author, options->author, error));
+    if (options->author_email != NULL) TRY(schema_set_text(&presentation->author_email, options->author_email, error));
+    if (options->time_unit != NULL) TRY(schema_set_text(&presentation->time_unit, options->time_unit, error));
+    return TRAJLOG_OK;
+}
+
 static trajlog_status make_schema(trajlog_writer *log, const trajlog_options *options)
 {
     struct error *error = &log->pending;
@@ -152,6 +167,7 @@ static trajlog_status make_schema(trajlog_writer *log, const trajlog_options *op
     TRY(schema_set_text(&log->schema->user, options->user, error));
     TRY(schema_set_text(&log->schema->program, options->program, error));
     TRY(schema_set_text(&log->schema->program_version, options->program_version, error));
+    TRY(take_presentation(log->schema, options, error));
     return environment_record(log->schema, error);
 }
 

@@ -2,14 +2,14 @@
 
 #include <stdlib.h>
 
-#include "model/view_plan.h"
+#include "model/h5md_plan.h"
 
 /* A log as programs declare it: what never changes, the trajectory, and energies at another cadence. */
 struct fixture {
     struct schema *schema;
     struct group *init, *trajectory, *thermo;
     struct error error;
-    struct view_plan plan;
+    struct h5md_plan plan;
 };
 
 static struct group *add_group(struct fixture *fixture, const char *name, trajlog_frequency frequency)
@@ -33,7 +33,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    view_plan_free(&fixture->plan);
+    h5md_plan_free(&fixture->plan);
     schema_free(fixture->schema);
     free(fixture);
     return 0;
@@ -74,21 +74,21 @@ static void set_profile(struct fixture *fixture, trajlog_profile profile)
 
 static void plan(struct fixture *fixture)
 {
-    if (view_plan_make(&fixture->plan, fixture->schema, &fixture->error) != TRAJLOG_OK)
+    if (h5md_plan_make(&fixture->plan, fixture->schema, &fixture->error) != TRAJLOG_OK)
         fail_msg("%s", fixture->error.message);
 }
 
 static void refuses(struct fixture *fixture, trajlog_status expected, const char *text)
 {
-    assert_int_equal(view_plan_make(&fixture->plan, fixture->schema, &fixture->error), expected);
+    assert_int_equal(h5md_plan_make(&fixture->plan, fixture->schema, &fixture->error), expected);
     if (strstr(fixture->error.message, text) == NULL) fail_msg("\"%s\" says not \"%s\"", fixture->error.message, text);
-    assert_null(fixture->plan.views);
+    assert_null(fixture->plan.entries);
 }
 
-static const struct view *find(const struct fixture *fixture, const char *path)
+static const struct h5md_entry *find(const struct fixture *fixture, const char *path)
 {
-    for (size_t i = 0; i < fixture->plan.view_count; i++) {
-        if (strcmp(fixture->plan.views[i].path, path) == 0) return &fixture->plan.views[i];
+    for (size_t i = 0; i < fixture->plan.entry_count; i++) {
+        if (strcmp(fixture->plan.entries[i].path, path) == 0) return &fixture->plan.entries[i];
     }
     return NULL;
 }
@@ -96,11 +96,11 @@ static const struct view *find(const struct fixture *fixture, const char *path)
 static void assert_seen(const struct fixture *fixture, const char *path, const char *group, const char *field,
                         bool over_time)
 {
-    const struct view *view = find(fixture, path);
-    if (view == NULL) fail_msg("nothing at %s", path);
-    assert_string_equal(fixture->schema->groups[view->group]->name, group);
-    assert_string_equal(fixture->schema->groups[view->group]->fields[view->field]->name, field);
-    assert_int_equal(view->over_time, over_time);
+    const struct h5md_entry *entry = find(fixture, path);
+    if (entry == NULL) fail_msg("nothing at %s", path);
+    assert_string_equal(fixture->schema->groups[entry->group]->name, group);
+    assert_string_equal(fixture->schema->groups[entry->group]->fields[entry->field]->name, field);
+    assert_int_equal(entry->over_time, over_time);
 }
 
 static void names_go_both_ways(void **state)
@@ -132,7 +132,7 @@ static void without_roles_there_is_no_tree(void **state)
     add_group(fixture, "particles", trajlog_once());
     assert_false(schema_has_roles(fixture->schema));
     plan(fixture);
-    assert_int_equal(fixture->plan.view_count, 0);
+    assert_int_equal(fixture->plan.entry_count, 0);
     assert_int_equal(fixture->plan.particles_count, 0);
 }
 
@@ -149,7 +149,7 @@ static void a_usual_log(void **state)
     add(fixture, fixture->init, "bonds", TRAJLOG_INT32, TRAJLOG_SHAPE(50, 2), "", TRAJLOG_ROLE_BONDS);
     add(fixture, fixture->init, "vmd_structure/resid", TRAJLOG_INT32, TRAJLOG_SHAPE(100), "", TRAJLOG_ROLE_PARAMETER);
     plan(fixture);
-    assert_int_equal(fixture->plan.view_count, 8);
+    assert_int_equal(fixture->plan.entry_count, 8);
     assert_seen(fixture, "/particles/all/mass", "init", "mass", false);
     assert_seen(fixture, "/particles/all/position", "trajectory", "x", true);
     assert_seen(fixture, "/particles/all/velocity", "trajectory", "v", true);
@@ -186,11 +186,11 @@ static void fields_that_are_off_do_not_count(void **state)
     group_find_field(fixture->trajectory, "box")->enabled = false;
     fixture->thermo->enabled = false;
     plan(fixture);
-    assert_int_equal(fixture->plan.view_count, 1);
-    view_plan_free(&fixture->plan);
+    assert_int_equal(fixture->plan.entry_count, 1);
+    h5md_plan_free(&fixture->plan);
     group_find_field(fixture->trajectory, "x")->enabled = false;
     plan(fixture);
-    assert_int_equal(fixture->plan.view_count, 0);
+    assert_int_equal(fixture->plan.entry_count, 0);
 }
 
 static void roles_check_shape_type_and_unit(void **state)
@@ -288,7 +288,7 @@ static void other_cadences_stand_aside_or_are_refused(void **state)
     set_profile(fixture, TRAJLOG_PROFILE_STRICT);
     plan(fixture);
     assert_seen(fixture, "/particles/all/force", "thermo", "f", true);
-    view_plan_free(&fixture->plan);
+    h5md_plan_free(&fixture->plan);
     set_profile(fixture, TRAJLOG_PROFILE_DEFAULT);
     assert_int_equal(field_set_role(fixture->schema, fixture->thermo, force, TRAJLOG_ROLE_FORCE, "fast", NULL),
                      TRAJLOG_OK);
@@ -323,13 +323,13 @@ static void edges_by_profile(void **state)
     set_profile(fixture, TRAJLOG_PROFILE_STRICT);
     plan(fixture);
     assert_seen(fixture, "/particles/all/box/edges", "init", "box", false);
-    view_plan_free(&fixture->plan);
+    h5md_plan_free(&fixture->plan);
     fixed->enabled = false;
     struct field *vector =
         add(fixture, fixture->trajectory, "vector", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3), "nm", TRAJLOG_ROLE_BOX_EDGES);
     set_profile(fixture, TRAJLOG_PROFILE_VECTOR);
     plan(fixture);
-    view_plan_free(&fixture->plan);
+    h5md_plan_free(&fixture->plan);
     set_profile(fixture, TRAJLOG_PROFILE_DEFAULT);
     refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "TRAJLOG_PROFILE_VECTOR");
     vector->enabled = false;
@@ -414,7 +414,7 @@ static void boundaries(void **state)
     plan(fixture);
     assert_true(fixture->plan.particles[0].periodic[0] && fixture->plan.particles[0].periodic[1]);
     assert_false(fixture->plan.particles[0].periodic[2]);
-    view_plan_free(&fixture->plan);
+    h5md_plan_free(&fixture->plan);
     assert_int_equal(schema_set_boundary(fixture->schema, "all", 2, slab, &fixture->error), TRAJLOG_OK);
     refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "3 dimensions, where the box of particles \"all\" has 2");
     error_clear(&fixture->error);

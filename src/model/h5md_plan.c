@@ -1,4 +1,4 @@
-#include "model/view_plan.h"
+#include "model/h5md_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ struct planner {
     struct member *members; /* all enabled fields with roles, in the order of declaration */
     size_t member_count;
     size_t main_group; /* whose frames the main particles group has; NO_GROUP: none */
-    struct view_plan *plan;
+    struct h5md_plan *plan;
     struct error *error;
 };
 
@@ -47,17 +47,6 @@ static trajlog_status refuse(struct planner *planner, const struct member *membe
 {
     return error_set(planner->error, TRAJLOG_INVALID_ARGUMENT, 0, "group \"%s\", field \"%s\", role %s: %s",
                      member->group->name, member->field->name, role_name(member->field->role), what);
-}
-
-bool schema_has_roles(const struct schema *schema)
-{
-    for (size_t i = 0; i < schema->group_count; i++) {
-        const struct group *group = schema->groups[i];
-        for (size_t k = 0; group->enabled && k < group->field_count; k++) {
-            if (group->fields[k]->enabled && group->fields[k]->role != TRAJLOG_ROLE_NONE) return true;
-        }
-    }
-    return false;
 }
 
 static trajlog_status collect_members(struct planner *planner)
@@ -396,7 +385,7 @@ static char *particles_path(const struct planner *planner, const struct member *
     return length < 0 ? NULL : path;
 }
 
-static char *view_path(const struct planner *planner, const struct member *member)
+static char *entry_path(const struct planner *planner, const struct member *member)
 {
     char *name = flat_name(member->field->name), *path = NULL;
     int length = 0;
@@ -418,55 +407,55 @@ static char *view_path(const struct planner *planner, const struct member *membe
     return length < 0 ? NULL : path;
 }
 
-static trajlog_status add_view(struct planner *planner, const struct member *member)
+static trajlog_status add_entry(struct planner *planner, const struct member *member)
 {
-    struct view *view = &planner->plan->views[planner->plan->view_count];
-    *view = (struct view){.path = view_path(planner, member),
-                          .group = member->group_index,
-                          .field = member->field_index,
-                          .over_time = !group_is_once(member->group),
-                          .role = member->field->role,
-                          .particles = member->field->particles};
-    if (view->path == NULL) return out_of_memory(planner->error);
-    planner->plan->view_count++;
+    struct h5md_entry *entry = &planner->plan->entries[planner->plan->entry_count];
+    *entry = (struct h5md_entry){.path = entry_path(planner, member),
+                                 .group = member->group_index,
+                                 .field = member->field_index,
+                                 .over_time = !group_is_once(member->group),
+                                 .role = member->field->role,
+                                 .particles = member->field->particles};
+    if (entry->path == NULL) return out_of_memory(planner->error);
+    planner->plan->entry_count++;
     return TRAJLOG_OK;
 }
 
-static int compare_views(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
-    return strcmp(((const struct view *)a)->path, ((const struct view *)b)->path);
+    return strcmp(((const struct h5md_entry *)a)->path, ((const struct h5md_entry *)b)->path);
 }
 
 /* Two fields under one path, or one in the way of another. Sorted, so a path comes before all that leads through it;
  * what lies between begins with it too, or differs from it in a character below '/'. */
 static trajlog_status check_paths(struct planner *planner)
 {
-    const struct view *views = planner->plan->views;
-    for (size_t i = 0; i < planner->plan->view_count; i++) {
-        const size_t length = strlen(views[i].path);
-        for (size_t k = i + 1; k < planner->plan->view_count; k++) {
-            if (strncmp(views[i].path, views[k].path, length) != 0) break;
-            if (views[k].path[length] != '\0' && views[k].path[length] != '/') continue;
-            const struct group *first = planner->schema->groups[views[i].group];
-            const struct group *second = planner->schema->groups[views[k].group];
+    const struct h5md_entry *entries = planner->plan->entries;
+    for (size_t i = 0; i < planner->plan->entry_count; i++) {
+        const size_t length = strlen(entries[i].path);
+        for (size_t k = i + 1; k < planner->plan->entry_count; k++) {
+            if (strncmp(entries[i].path, entries[k].path, length) != 0) break;
+            if (entries[k].path[length] != '\0' && entries[k].path[length] != '/') continue;
+            const struct group *first = planner->schema->groups[entries[i].group];
+            const struct group *second = planner->schema->groups[entries[k].group];
             return error_set(planner->error, TRAJLOG_DUPLICATE_NAME, 0,
                              "group \"%s\", field \"%s\" and group \"%s\", field \"%s\" would both be seen at %s",
-                             first->name, first->fields[views[i].field]->name, second->name,
-                             second->fields[views[k].field]->name, views[i].path);
+                             first->name, first->fields[entries[i].field]->name, second->name,
+                             second->fields[entries[k].field]->name, entries[i].path);
         }
     }
     return TRAJLOG_OK;
 }
 
 /* What the facade itself makes. */
-static bool is_made_otherwise(const struct planner *planner, const struct view *view)
+static bool is_made_otherwise(const struct planner *planner, const struct h5md_entry *entry)
 {
     static const char *const species[] = {"indexOfSpecies", "name", "type", "atomicnumber"};
     static const char vmd[] = "/parameters/vmd_structure";
     const struct presentation *presentation = planner->schema->presentation;
-    if (view->role == TRAJLOG_ROLE_PARTICLE) return strcmp(strrchr(view->path, '/'), "/box") == 0;
-    if (presentation->species_count == 0 || strncmp(view->path, vmd, sizeof vmd - 1) != 0) return false;
-    const char *rest = view->path + sizeof vmd - 1;
+    if (entry->role == TRAJLOG_ROLE_PARTICLE) return strcmp(strrchr(entry->path, '/'), "/box") == 0;
+    if (presentation->species_count == 0 || strncmp(entry->path, vmd, sizeof vmd - 1) != 0) return false;
+    const char *rest = entry->path + sizeof vmd - 1;
     if (*rest == '\0') return true;
     for (size_t i = 0; *rest == '/' && i < COUNT(species); i++) {
         const size_t length = strlen(species[i]);
@@ -477,24 +466,24 @@ static bool is_made_otherwise(const struct planner *planner, const struct view *
 
 static trajlog_status check_own_paths(struct planner *planner)
 {
-    for (size_t i = 0; i < planner->plan->view_count; i++) {
-        const struct view *view = &planner->plan->views[i];
-        if (!is_made_otherwise(planner, view)) continue;
-        const struct group *group = planner->schema->groups[view->group];
+    for (size_t i = 0; i < planner->plan->entry_count; i++) {
+        const struct h5md_entry *entry = &planner->plan->entries[i];
+        if (!is_made_otherwise(planner, entry)) continue;
+        const struct group *group = planner->schema->groups[entry->group];
         return error_set(planner->error, TRAJLOG_DUPLICATE_NAME, 0,
                          "group \"%s\", field \"%s\": would be seen at %s, which the library makes itself", group->name,
-                         group->fields[view->field]->name, view->path);
+                         group->fields[entry->field]->name, entry->path);
     }
     return TRAJLOG_OK;
 }
 
-static trajlog_status plan_views(struct planner *planner)
+static trajlog_status plan_entries(struct planner *planner)
 {
-    struct view_plan *plan = planner->plan;
-    plan->views = calloc(planner->member_count + 1, sizeof *plan->views);
-    if (plan->views == NULL) return out_of_memory(planner->error);
-    for (size_t i = 0; i < planner->member_count; i++) TRY(add_view(planner, &planner->members[i]));
-    qsort(plan->views, plan->view_count, sizeof *plan->views, compare_views);
+    struct h5md_plan *plan = planner->plan;
+    plan->entries = calloc(planner->member_count + 1, sizeof *plan->entries);
+    if (plan->entries == NULL) return out_of_memory(planner->error);
+    for (size_t i = 0; i < planner->member_count; i++) TRY(add_entry(planner, &planner->members[i]));
+    qsort(plan->entries, plan->entry_count, sizeof *plan->entries, compare_entries);
     TRY(check_own_paths(planner));
     return check_paths(planner);
 }
@@ -503,11 +492,11 @@ static trajlog_status plan_views(struct planner *planner)
 static trajlog_status plan_series(struct planner *planner)
 {
     static const char prefix[] = "/h5md_series/";
-    struct view_plan *plan = planner->plan;
+    struct h5md_plan *plan = planner->plan;
     plan->series = calloc(planner->schema->group_count + 1, sizeof *plan->series);
     if (plan->series == NULL) return out_of_memory(planner->error);
-    for (size_t i = 0; i < plan->view_count; i++) {
-        const char *path = plan->views[i].path;
+    for (size_t i = 0; i < plan->entry_count; i++) {
+        const char *path = plan->entries[i].path;
         if (strncmp(path, prefix, sizeof prefix - 1) != 0) continue;
         const char *end = strchr(path + sizeof prefix - 1, '/');
         const size_t length = (size_t)(end - path);
@@ -525,13 +514,13 @@ static trajlog_status plan_series(struct planner *planner)
 static trajlog_status plan_time_unit(struct planner *planner)
 {
     const struct presentation *presentation = planner->schema->presentation;
-    const struct view_plan *plan = planner->plan;
+    const struct h5md_plan *plan = planner->plan;
     planner->plan->time_unit = "";
     if (presentation != NULL && presentation->time_unit != NULL) {
         planner->plan->time_unit = presentation->time_unit;
     } else {
-        for (size_t i = 0; i < plan->view_count; i++) {
-            const struct field *field = planner->schema->groups[plan->views[i].group]->fields[plan->views[i].field];
+        for (size_t i = 0; i < plan->entry_count; i++) {
+            const struct field *field = planner->schema->groups[plan->entries[i].group]->fields[plan->entries[i].field];
             if (is_vector_role(field->role) && field->unit[0] != '\0') planner->plan->time_unit = "ps";
         }
     }
@@ -559,14 +548,14 @@ static trajlog_status make_plan(struct planner *planner)
     TRY(collect_members(planner));
     TRY(plan_all_particles(planner));
     TRY(check_references(planner));
-    TRY(plan_views(planner));
+    TRY(plan_entries(planner));
     TRY(plan_series(planner));
     TRY(plan_time_unit(planner));
     plan_unit_module(planner);
     return TRAJLOG_OK;
 }
 
-trajlog_status view_plan_make(struct view_plan *plan, const struct schema *schema, struct error *error)
+trajlog_status h5md_plan_make(struct h5md_plan *plan, const struct schema *schema, struct error *error)
 {
     memset(plan, 0, sizeof *plan);
     plan->time_unit = "";
@@ -575,15 +564,15 @@ trajlog_status view_plan_make(struct view_plan *plan, const struct schema *schem
     if (schema->presentation != NULL) planner.profile = schema->presentation->profile;
     trajlog_status status = make_plan(&planner);
     free(planner.members);
-    if (status != TRAJLOG_OK) view_plan_free(plan);
+    if (status != TRAJLOG_OK) h5md_plan_free(plan);
     return status;
 }
 
-void view_plan_free(struct view_plan *plan)
+void h5md_plan_free(struct h5md_plan *plan)
 {
-    for (size_t i = 0; i < plan->view_count; i++) free(plan->views[i].path);
+    for (size_t i = 0; i < plan->entry_count; i++) free(plan->entries[i].path);
     for (size_t i = 0; i < plan->series_count; i++) free(plan->series[i]);
-    free(plan->views);
+    free(plan->entries);
     free(plan->series);
     free(plan->particles);
     memset(plan, 0, sizeof *plan);
