@@ -110,7 +110,7 @@ static size_t edit_distance(const char *a, const char *b)
 const char *nearest_name(const char *name, const char *const *names, size_t count)
 {
     const char *nearest = NULL;
-    size_t least = 3; /* further than two edits is another word */
+    size_t least = strlen(name) < 8 ? 2 : 3; /* more edits make another word of it */
     if (strlen(name) >= 64) return NULL;
     for (size_t i = 0; i < count; i++) {
         size_t distance = strlen(names[i]) < 64 ? edit_distance(name, names[i]) : least;
