@@ -226,7 +226,8 @@ static trajlog_status write_front(struct driver *driver)
 /* Whether it is (a part of) an object header. */
 static bool is_header(const struct journal_block *block)
 {
-    return block->size >= 4 && (memcmp(block->data, "OHDR", 4) == 0 || memcmp(block->data, "OCHK", 4) == 0);
+    return !block->raw && block->size >= 4 &&
+           (memcmp(block->data, "OHDR", 4) == 0 || memcmp(block->data, "OCHK", 4) == 0);
 }
 
 /* Forgets what a newer block covers. Not while rows are appended: there the order of all versions is the safe one. */
@@ -241,10 +242,12 @@ static void forget_covered(struct journal_blocks *held, uint64_t address, uint64
     held->count = kept;
 }
 
-static void hold(struct driver *driver, uint64_t address, const void *data, size_t size)
+static void hold(struct driver *driver, uint64_t address, const void *data, size_t size, bool raw)
 {
     if (driver->phase != PHASE_ROWS || is_frozen(driver)) forget_covered(&driver->held, address, size);
-    if (journal_blocks_add(&driver->held, address, data, size) == NULL) freeze(driver, ENOMEM, "holding back metadata");
+    struct journal_block *block = journal_blocks_add(&driver->held, address, data, size);
+    if (block != NULL) block->raw = raw;
+    else freeze(driver, ENOMEM, "holding back metadata");
 }
 
 /* The blocks of one kind, in their order, as they will be when all is written. */
@@ -330,14 +333,15 @@ static trajlog_status write_headers(struct driver *driver, struct journal_blocks
  * Commits of rows
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Takes in what is about to be overwritten, and makes the journal able to put it back. */
+/* Takes in what is about to be overwritten, and makes the journal able to put it back. Not raw data: of it, only rows
+ * are overwritten that no later state has, and it is durable when the state with the new rows is. */
 static trajlog_status guard_held(struct driver *driver)
 {
     struct journal_blocks added = {0};
     int number = 0;
     for (size_t i = 0; i < driver->held.count && number == 0; i++) {
         const struct journal_block *block = &driver->held.block[i];
-        if (block->address < driver->base_end)
+        if (!block->raw && block->address < driver->base_end)
             number = guard_cover(&driver->guard, driver->io, driver->descriptor, block->address, block->size, &added);
     }
     if (number == 0 && driver->space.has_base && added.count > 0) {
@@ -787,12 +791,12 @@ static herr_t call_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, had
         if (is_written_at_once(driver, type, address)) {
             if (write_bytes(driver, address, data, size) == TRAJLOG_OK) return 0;
         } else {
-            hold(driver, address, data, size);
+            hold(driver, address, data, size, type == H5FD_MEM_DRAW);
             return 0;
         }
     }
     /* Into the void. libhdf5 reads back only its own metadata. */
-    if (type != H5FD_MEM_DRAW) hold(driver, address, data, size);
+    if (type != H5FD_MEM_DRAW) hold(driver, address, data, size, false);
     return 0;
 }
 

@@ -24,6 +24,7 @@ enum journal_kind {
 struct journal_block {
     uint64_t address, size;
     unsigned char *data;
+    bool raw; /* for the driver: not metadata */
 };
 
 /* A set of blocks. Later ones win where they overlap. */
