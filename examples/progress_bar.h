@@ -13,7 +13,9 @@ static inline void draw_progress_bar(const trajlog_progress *progress, void *con
 {
     (void)context;
     const int width = 40;
-    if (!(progress->fraction >= 0)) return; /* not a number: the number of steps is not known */
+    static bool finished; /* the last step and the end of the log both report a full bar */
+    if (finished || !(progress->fraction >= 0)) return; /* not a number: the number of steps is not known */
+    finished = progress->fraction >= 1;
     int filled = (int)(progress->fraction * width);
     fprintf(stderr, "\r[");
     for (int i = 0; i < width; i++) fputc(i < filled ? '#' : '.', stderr);
@@ -22,7 +24,7 @@ static inline void draw_progress_bar(const trajlog_progress *progress, void *con
         long long left = (long long)(progress->remaining_seconds + 0.5);
         fprintf(stderr, "  %lld:%02lld:%02lld left ", left / 3600, left / 60 % 60, left % 60);
     }
-    fprintf(stderr, "\033[K%s", progress->fraction >= 1 ? "\n" : "");
+    fprintf(stderr, "\033[K%s", finished ? "\n" : "");
     fflush(stderr);
 }
 

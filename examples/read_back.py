@@ -44,7 +44,7 @@ def plot(path, picture):
         lower.plot(trajectory["time"][...], mean_square_displacement(trajectory["position"], edges), color="black")
         lower.set_ylabel("mean-square\ndisplacement (nm$^2$)")
         lower.set_xlabel("time (ps)")
-        figure.suptitle(f"{trajectory['position'].shape[1]} atoms, {len(time)} steps")
+        figure.suptitle(f"{trajectory['position'].shape[1]} atoms, steps {thermo['step'][0]} to {thermo['step'][-1]}")
         figure.savefig(picture, dpi=120)
         plt.close(figure)
 
