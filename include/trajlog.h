@@ -45,7 +45,7 @@ extern "C" {
 #define TRAJLOG_FORMAT_VERSION 1
 
 #if defined(__GNUC__) || defined(__clang__)
-#define TRAJLOG_API __attribute__((visibility("default")))
+#define TRAJLOG_API        __attribute__((visibility("default")))
 #define TRAJLOG_MUST_CHECK __attribute__((warn_unused_result))
 #else
 #define TRAJLOG_API
@@ -103,23 +103,23 @@ TRAJLOG_API const char *trajlog_status_text(trajlog_status status);
  * fixed-length, null-padded UTF-8. */
 typedef uint32_t trajlog_type;
 
-#define TRAJLOG_INT8 ((trajlog_type)1)
-#define TRAJLOG_INT16 ((trajlog_type)2)
-#define TRAJLOG_INT32 ((trajlog_type)3)
-#define TRAJLOG_INT64 ((trajlog_type)4)
-#define TRAJLOG_UINT8 ((trajlog_type)5)
-#define TRAJLOG_UINT16 ((trajlog_type)6)
-#define TRAJLOG_UINT32 ((trajlog_type)7)
-#define TRAJLOG_UINT64 ((trajlog_type)8)
-#define TRAJLOG_FLOAT32 ((trajlog_type)9)
-#define TRAJLOG_FLOAT64 ((trajlog_type)10)
-#define TRAJLOG_BOOL ((trajlog_type)11)       /* one byte in memory: C bool, Fortran logical(1), uint8_t; 0 is false */
-#define TRAJLOG_COMPLEX64 ((trajlog_type)12)  /* two float32: real, imaginary */
-#define TRAJLOG_COMPLEX128 ((trajlog_type)13) /* two float64: real, imaginary */
+#define TRAJLOG_INT8        ((trajlog_type)1)
+#define TRAJLOG_INT16       ((trajlog_type)2)
+#define TRAJLOG_INT32       ((trajlog_type)3)
+#define TRAJLOG_INT64       ((trajlog_type)4)
+#define TRAJLOG_UINT8       ((trajlog_type)5)
+#define TRAJLOG_UINT16      ((trajlog_type)6)
+#define TRAJLOG_UINT32      ((trajlog_type)7)
+#define TRAJLOG_UINT64      ((trajlog_type)8)
+#define TRAJLOG_FLOAT32     ((trajlog_type)9)
+#define TRAJLOG_FLOAT64     ((trajlog_type)10)
+#define TRAJLOG_BOOL        ((trajlog_type)11) /* one byte in memory: C bool, Fortran logical(1), uint8_t; 0 is false */
+#define TRAJLOG_COMPLEX64   ((trajlog_type)12) /* two float32: real, imaginary */
+#define TRAJLOG_COMPLEX128  ((trajlog_type)13) /* two float64: real, imaginary */
 #define TRAJLOG_STRING_CODE ((trajlog_type)14)
 /* Text of at most `length` bytes, 1 to TRAJLOG_MAX_STRING, in a char[length]; a shorter one ends with a null byte. */
 #define TRAJLOG_STRING(length) (TRAJLOG_STRING_CODE | ((trajlog_type)(length) << 8))
-#define TRAJLOG_MAX_STRING 65535
+#define TRAJLOG_MAX_STRING     65535
 
 /* Bytes of one element in memory; 0 if `type` is no element type. Any thread. */
 TRAJLOG_API size_t trajlog_type_size(trajlog_type type);
@@ -150,7 +150,7 @@ static inline trajlog_shape trajlog_shape_of(int32_t rank, int64_t a, int64_t b,
     shape.dims[6] = g;
     return shape;
 }
-#define TRAJLOG_SCALAR trajlog_shape_of(0, 0, 0, 0, 0, 0, 0, 0)
+#define TRAJLOG_SCALAR     trajlog_shape_of(0, 0, 0, 0, 0, 0, 0, 0)
 #define TRAJLOG_SHAPE(...) TRAJLOG_SHAPE_PICK_(__VA_ARGS__, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 /* The arguments push the list of ranks to the right, so that their number stands in the fifteenth place. */
 #define TRAJLOG_SHAPE_PICK_(a, b, c, d, e, f, g, ...)                                                                  \
@@ -259,7 +259,7 @@ typedef enum trajlog_policy {
     TRAJLOG_BLOCK_DEADLINE = 1, /* wait at most block_seconds, then give the frame up and return TRAJLOG_TIMED_OUT */
     TRAJLOG_DROP_NEWEST = 2,    /* give the frame up and return TRAJLOG_OK */
     TRAJLOG_FAIL = 3            /* give the frame up and return TRAJLOG_QUEUE_FULL */
-} trajlog_policy;               /* frames given up are counted, and listed in the file; these two statuses do not stick */
+} trajlog_policy; /* frames given up are counted, and listed in the file; these two statuses do not stick */
 
 typedef struct trajlog_progress {
     int64_t step;             /* the latest step that was logged */
@@ -303,10 +303,10 @@ typedef struct trajlog_options {
     const char *user;        /* who ran it; nothing is recorded */
     const char *program;     /* the program that logs, and its version; nothing is recorded */
     const char *program_version;
-    trajlog_profile profile;  /* of the H5MD view, where fields have roles; TRAJLOG_PROFILE_DEFAULT */
-    const char *author;       /* H5MD's author and address; "N/A" and none. `program` is H5MD's creator; trajlog */
+    trajlog_profile profile; /* of the H5MD view, where fields have roles; TRAJLOG_PROFILE_DEFAULT */
+    const char *author;      /* H5MD's author and address; "N/A" and none. `program` is H5MD's creator; trajlog */
     const char *author_email;
-    const char *time_unit;    /* "ps" where a position has a unit, else none; "": none */
+    const char *time_unit; /* "ps" where a position has a unit, else none; "": none */
 } trajlog_options;
 
 static inline trajlog_options trajlog_default_options(void)
@@ -419,20 +419,20 @@ TRAJLOG_API trajlog_status trajlog_field_set_metadata_json(trajlog_field *field,
 
 /* X(NAME, number, text): the roles. N: particles, the same in all fields of a particles group; D: 1 to 3 dimensions. */
 #define TRAJLOG_ROLE_LIST(X)                                                                                           \
-    X(POSITION, 1, "position")       /* [N, D] float or integer */                                                     \
-    X(VELOCITY, 2, "velocity")       /* [N, D] float or integer */                                                     \
-    X(FORCE, 3, "force")             /* [N, D] float or integer */                                                     \
-    X(IMAGE, 4, "image")             /* [N, D] float or integer: periodic images; in the group of position */          \
-    X(MASS, 5, "mass")               /* [N] float */                                                                   \
-    X(SPECIES, 6, "species")         /* [N] integer: the atomic number where there is one */                           \
-    X(CHARGE, 7, "charge")           /* [N] float (effective) or integer (formal) */                                   \
-    X(ID, 8, "id")                   /* [N] signed integer, unique, 0 or more */                                       \
+    X(POSITION, 1, "position")           /* [N, D] float or integer */                                                 \
+    X(VELOCITY, 2, "velocity")           /* [N, D] float or integer */                                                 \
+    X(FORCE, 3, "force")                 /* [N, D] float or integer */                                                 \
+    X(IMAGE, 4, "image")                 /* [N, D] float or integer: periodic images; in the group of position */      \
+    X(MASS, 5, "mass")                   /* [N] float */                                                               \
+    X(SPECIES, 6, "species")             /* [N] integer: the atomic number where there is one */                       \
+    X(CHARGE, 7, "charge")               /* [N] float (effective) or integer (formal) */                               \
+    X(ID, 8, "id")                       /* [N] signed integer, unique, 0 or more */                                   \
     X(SPECIES_LABEL, 9, "species_label") /* [N] string: element symbols, read by NOMAD */                              \
-    X(PARTICLE, 10, "particle")      /* [N, ...] any: shown under the field's own name */                              \
-    X(BOX_EDGES, 11, "box_edges")    /* [D, D] float, rows are the edge vectors; or [D], a cuboid's edges */           \
-    X(OBSERVABLE, 12, "observable")  /* any shape: /observables/<name> */                                              \
-    X(BONDS, 13, "bonds")            /* [M, 2 or more] integer: /connectivity/<name>, rows are tuples of particles */  \
-    X(PARAMETER, 14, "parameter")    /* any: /parameters/<name>, such as vmd_structure/resname */
+    X(PARTICLE, 10, "particle")          /* [N, ...] any: shown under the field's own name */                          \
+    X(BOX_EDGES, 11, "box_edges")        /* [D, D] float, rows are the edge vectors; or [D], a cuboid's edges */       \
+    X(OBSERVABLE, 12, "observable")      /* any shape: /observables/<name> */                                          \
+    X(BONDS, 13, "bonds")         /* [M, 2 or more] integer: /connectivity/<name>, rows are tuples of particles */     \
+    X(PARAMETER, 14, "parameter") /* any: /parameters/<name>, such as vmd_structure/resname */
 
 typedef enum trajlog_role {
     TRAJLOG_ROLE_NONE = 0,
@@ -544,7 +544,7 @@ typedef struct trajlog_reader trajlog_reader;
  * trajlog_reader_close. Texts are never NULL. Members may be added at the end of each. */
 typedef struct trajlog_file_info {
     const char *path;
-    int32_t format_version;  /* 1; 0 for a file of the seed system (kUPS) */
+    int32_t format_version; /* 1; 0 for a file of the seed system (kUPS) */
     int32_t group_count;
     int64_t actual_steps;    /* the last step logged + 1; -1 if the file does not say */
     int64_t dropped;         /* frames given up */
@@ -555,13 +555,13 @@ typedef struct trajlog_file_info {
 
 typedef struct trajlog_group_info {
     const char *name;
-    int32_t once;            /* not 0: no time axis; rows is 1 if it was written */
+    int32_t once; /* not 0: no time axis; rows is 1 if it was written */
     int32_t field_count;
     int64_t rows;
-    const char *frequency;   /* in words: "every 10 steps" */
-    int64_t first_step, last_step;   /* 0 where there are no rows, or no steps (once, format 0) */
-    double first_time, last_time;    /* NaN likewise */
-    const char *metadata;    /* a JSON object */
+    const char *frequency;         /* in words: "every 10 steps" */
+    int64_t first_step, last_step; /* 0 where there are no rows, or no steps (once, format 0) */
+    double first_time, last_time;  /* NaN likewise */
+    const char *metadata;          /* a JSON object */
 } trajlog_group_info;
 
 typedef struct trajlog_field_info {
@@ -570,10 +570,10 @@ typedef struct trajlog_field_info {
     const char *description; /* "" if none */
     trajlog_type type;       /* in the simulation's memory */
     trajlog_type stored_type;
-    trajlog_shape shape;     /* of one frame */
-    const char *storage;     /* in words: "87 rows per chunk, deflate 1" */
-    int64_t stored_bytes;    /* that the dataset takes in the file */
-    const char *metadata;    /* a JSON object */
+    trajlog_shape shape;  /* of one frame */
+    const char *storage;  /* in words: "87 rows per chunk, deflate 1" */
+    int64_t stored_bytes; /* that the dataset takes in the file */
+    const char *metadata; /* a JSON object */
 } trajlog_field_info;
 
 /* A range of frames that were given up because the queue was full. */
@@ -674,11 +674,11 @@ TRAJLOG_API trajlog_status trajlog_read_fields(trajlog_reader *reader, const cha
 /* Streaming: a walk through the rows of a group in blocks, in memory that does not grow with the file. */
 typedef struct trajlog_stream trajlog_stream;
 typedef struct trajlog_block {
-    int64_t first_row;     /* the place of the block's first row in the selection: 0, block_rows, ... */
-    int64_t row_count;     /* 1 to block_rows */
-    const int64_t *step;   /* [row_count] */
-    const double *time;    /* [row_count] */
-    const void **fields;   /* [field_count]: each [row_count, shape...], in the order of the request */
+    int64_t first_row;   /* the place of the block's first row in the selection: 0, block_rows, ... */
+    int64_t row_count;   /* 1 to block_rows */
+    const int64_t *step; /* [row_count] */
+    const double *time;  /* [row_count] */
+    const void **fields; /* [field_count]: each [row_count, shape...], in the order of the request */
 } trajlog_block;
 /* `fields`: names, in the order wanted; NULL with 0: all of the group. `types`: one per field, or NULL: as stored.
  * `block_rows`: 0: about 4 MiB. Status: as trajlog_read. Close the stream before its reader. */

@@ -188,64 +188,64 @@ struct complex128 {
 #define COMPLEX_TO(type) target.real = (type)source.real, target.imaginary = (type)source.imaginary
 
 /* Each of these names one type of `from` and lists the types of `to`. */
-#define TO_INTEGERS(name, type, K, body)  \
-    K(name, type, int8, int8_t, body)     \
-    K(name, type, int16, int16_t, body)   \
-    K(name, type, int32, int32_t, body)   \
-    K(name, type, int64, int64_t, body)   \
-    K(name, type, uint8, uint8_t, body)   \
-    K(name, type, uint16, uint16_t, body) \
-    K(name, type, uint32, uint32_t, body) \
+#define TO_INTEGERS(name, type, K, body)                                                                               \
+    K(name, type, int8, int8_t, body)                                                                                  \
+    K(name, type, int16, int16_t, body)                                                                                \
+    K(name, type, int32, int32_t, body)                                                                                \
+    K(name, type, int64, int64_t, body)                                                                                \
+    K(name, type, uint8, uint8_t, body)                                                                                \
+    K(name, type, uint16, uint16_t, body)                                                                              \
+    K(name, type, uint32, uint32_t, body)                                                                              \
     K(name, type, uint64, uint64_t, body)
-#define TO_COMPLEX(name, type, K)                              \
-    K(name, type, complex64, struct complex64, REAL_TO(float)) \
+#define TO_COMPLEX(name, type, K)                                                                                      \
+    K(name, type, complex64, struct complex64, REAL_TO(float))                                                         \
     K(name, type, complex128, struct complex128, REAL_TO(double))
-#define INTEGER_TO_ALL(name, type, K)               \
-    TO_INTEGERS(name, type, K, CHECKED)             \
-    K(name, type, float32, float, CAST_TO(float))   \
-    K(name, type, float64, double, CAST_TO(double)) \
+#define INTEGER_TO_ALL(name, type, K)                                                                                  \
+    TO_INTEGERS(name, type, K, CHECKED)                                                                                \
+    K(name, type, float32, float, CAST_TO(float))                                                                      \
+    K(name, type, float64, double, CAST_TO(double))                                                                    \
     TO_COMPLEX(name, type, K)
-#define TRUTH_TO_ALL(name, type, K)                           \
-    TO_INTEGERS(name, type, K, TRUTH)                         \
-    K(name, type, truth, uint8_t, TRUTH)                      \
-    K(name, type, float32, float, TRUTH)                      \
-    K(name, type, float64, double, TRUTH)                     \
-    K(name, type, complex64, struct complex64, TRUTH_TO_REAL) \
+#define TRUTH_TO_ALL(name, type, K)                                                                                    \
+    TO_INTEGERS(name, type, K, TRUTH)                                                                                  \
+    K(name, type, truth, uint8_t, TRUTH)                                                                               \
+    K(name, type, float32, float, TRUTH)                                                                               \
+    K(name, type, float64, double, TRUTH)                                                                              \
+    K(name, type, complex64, struct complex64, TRUTH_TO_REAL)                                                          \
     K(name, type, complex128, struct complex128, TRUTH_TO_REAL)
 
 /* All kernels but the copies and float64 to float32. */
-#define KERNELS(K)                                                                    \
-    INTEGER_TO_ALL(int8, int8_t, K)                                                   \
-    INTEGER_TO_ALL(int16, int16_t, K)                                                 \
-    INTEGER_TO_ALL(int32, int32_t, K)                                                 \
-    INTEGER_TO_ALL(int64, int64_t, K)                                                 \
-    INTEGER_TO_ALL(uint8, uint8_t, K)                                                 \
-    INTEGER_TO_ALL(uint16, uint16_t, K)                                               \
-    INTEGER_TO_ALL(uint32, uint32_t, K)                                               \
-    INTEGER_TO_ALL(uint64, uint64_t, K)                                               \
-    TRUTH_TO_ALL(truth, uint8_t, K)                                                   \
-    K(float32, float, float64, double, CAST_TO(double))                               \
-    TO_COMPLEX(float32, float, K)                                                     \
-    TO_COMPLEX(float64, double, K)                                                    \
-    K(complex64, struct complex64, complex128, struct complex128, COMPLEX_TO(double)) \
+#define KERNELS(K)                                                                                                     \
+    INTEGER_TO_ALL(int8, int8_t, K)                                                                                    \
+    INTEGER_TO_ALL(int16, int16_t, K)                                                                                  \
+    INTEGER_TO_ALL(int32, int32_t, K)                                                                                  \
+    INTEGER_TO_ALL(int64, int64_t, K)                                                                                  \
+    INTEGER_TO_ALL(uint8, uint8_t, K)                                                                                  \
+    INTEGER_TO_ALL(uint16, uint16_t, K)                                                                                \
+    INTEGER_TO_ALL(uint32, uint32_t, K)                                                                                \
+    INTEGER_TO_ALL(uint64, uint64_t, K)                                                                                \
+    TRUTH_TO_ALL(truth, uint8_t, K)                                                                                    \
+    K(float32, float, float64, double, CAST_TO(double))                                                                \
+    TO_COMPLEX(float32, float, K)                                                                                      \
+    TO_COMPLEX(float64, double, K)                                                                                     \
+    K(complex64, struct complex64, complex128, struct complex128, COMPLEX_TO(double))                                  \
     K(complex128, struct complex128, complex64, struct complex64, COMPLEX_TO(float))
 
-#define DEFINE_KERNEL(from_name, from_type, to_name, to_type, body)                 \
-    static bool from_name##_to_##to_name(const struct plane *plane)                 \
-    {                                                                               \
-        bool bad = false;                                                           \
-        for (int64_t row = 0; row < plane->rows; row++) {                           \
-            char *restrict to = plane->to + row * plane->to_row_stride;             \
-            const char *restrict from = plane->from + row * plane->from_row_stride; \
-            for (int64_t i = 0; i < plane->run; i++) {                              \
-                from_type source;                                                   \
-                to_type target;                                                     \
-                memcpy(&source, from + i * plane->run_stride, sizeof source);       \
-                body;                                                               \
-                memcpy(to + i * (ptrdiff_t)sizeof target, &target, sizeof target);  \
-            }                                                                       \
-        }                                                                           \
-        return !bad;                                                                \
+#define DEFINE_KERNEL(from_name, from_type, to_name, to_type, body)                                                    \
+    static bool from_name##_to_##to_name(const struct plane *plane)                                                    \
+    {                                                                                                                  \
+        bool bad = false;                                                                                              \
+        for (int64_t row = 0; row < plane->rows; row++) {                                                              \
+            char *restrict to = plane->to + row * plane->to_row_stride;                                                \
+            const char *restrict from = plane->from + row * plane->from_row_stride;                                    \
+            for (int64_t i = 0; i < plane->run; i++) {                                                                 \
+                from_type source;                                                                                      \
+                to_type target;                                                                                        \
+                memcpy(&source, from + i * plane->run_stride, sizeof source);                                          \
+                body;                                                                                                  \
+                memcpy(to + i * (ptrdiff_t)sizeof target, &target, sizeof target);                                     \
+            }                                                                                                          \
+        }                                                                                                              \
+        return !bad;                                                                                                   \
     }
 KERNELS(DEFINE_KERNEL)
 
@@ -266,7 +266,7 @@ enum code {
     code_count
 };
 
-#define KERNEL_ENTRY(from_name, from_type, to_name, to_type, body) \
+#define KERNEL_ENTRY(from_name, from_type, to_name, to_type, body)                                                     \
     [code_##from_name][code_##to_name] = from_name##_to_##to_name,
 static const kernel kernels[code_count][code_count] = {KERNELS(KERNEL_ENTRY)};
 

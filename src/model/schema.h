@@ -7,7 +7,7 @@
 #include "model/frequency.h"
 
 struct name_index;
-struct json_t; /* jansson's; seen inside only by schema_json.c and config.c */
+struct json_t;       /* jansson's; seen inside only by schema_json.c and config.c */
 struct presentation; /* what the log declares about H5MD; model/role.h */
 
 struct storage {

@@ -17,8 +17,8 @@ const char *trajlog_version(void)
 const char *trajlog_status_name(trajlog_status status)
 {
     switch (status) {
-#define STATUS_NAME(name, number, text) \
-    case TRAJLOG_##name:                \
+#define STATUS_NAME(name, number, text)                                                                                \
+    case TRAJLOG_##name:                                                                                               \
         return "TRAJLOG_" #name;
         TRAJLOG_STATUS_LIST(STATUS_NAME)
 #undef STATUS_NAME
@@ -29,8 +29,8 @@ const char *trajlog_status_name(trajlog_status status)
 const char *trajlog_status_text(trajlog_status status)
 {
     switch (status) {
-#define STATUS_TEXT(name, number, text) \
-    case TRAJLOG_##name:                \
+#define STATUS_TEXT(name, number, text)                                                                                \
+    case TRAJLOG_##name:                                                                                               \
         return text;
         TRAJLOG_STATUS_LIST(STATUS_TEXT)
 #undef STATUS_TEXT

@@ -11,10 +11,10 @@ struct error {
 };
 
 /* Hands an error up. */
-#define TRY(expression)                                    \
-    do {                                                   \
-        trajlog_status try_status_ = (expression);         \
-        if (try_status_ != TRAJLOG_OK) return try_status_; \
+#define TRY(expression)                                                                                                \
+    do {                                                                                                               \
+        trajlog_status try_status_ = (expression);                                                                     \
+        if (try_status_ != TRAJLOG_OK) return try_status_;                                                             \
     } while (0)
 
 /* Sets the error, unless one is set already, and returns `status`. `error` may be NULL; `number` is an errno or 0, and
