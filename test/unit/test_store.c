@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <hdf5.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -678,6 +679,40 @@ static void the_first_error_sticks(void **state)
     scene->store = NULL;
 }
 
+/* A file that may not grow any more: the field is named, the errno is there, and what was committed stays. */
+static void a_full_disk_leaves_the_last_commit(void **state)
+{
+    struct scene *scene = *state;
+    struct rlimit before, limited;
+    add_three_fields(scene);
+    create_and_start(scene);
+    append_three_fields(scene, 0, 3);
+    commit(scene);
+
+    static double small[SMALL], large[LARGE], scalar[1];
+    trajlog_status status = TRAJLOG_OK;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limited = before;
+    limited.rlim_cur = 5 << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limited), 0);
+    for (int64_t row = 3; row < 1000 && status == TRAJLOG_OK; row++)
+        status = store_append(scene->store, 0, row, 0, (const void *const[]){small, large, scalar}, &scene->error);
+    struct error close_error = {0};
+    trajlog_status close_status = store_close(scene->store, &close_error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    scene->store = NULL;
+
+    assert_int_equal(status, TRAJLOG_IO_ERROR);
+    assert_int_equal(scene->error.number, EFBIG);
+    assert_non_null(strstr(scene->error.message, scene->path));
+    assert_non_null(strstr(scene->error.message, "group \"run\", field \"large\""));
+    assert_int_equal(close_status, status);
+    assert_string_equal(close_error.message, scene->error.message);
+    hid_t file = open_closed(scene);
+    expect_three_fields(file, 3);
+    H5Fclose(file);
+}
+
 static herr_t a_hosts_printer(hid_t stack, void *context)
 {
     (void)stack;
@@ -758,6 +793,7 @@ static const struct CMUnitTest tests[] = {
     TEST(writes_a_file_for_other_readers),
     TEST(refuses_chunks_that_hdf5_cannot_have),
     TEST(the_first_error_sticks),
+    TEST(a_full_disk_leaves_the_last_commit),
     TEST(leaves_the_hosts_error_printer),
     TEST(the_lock_counts),
     TEST(closing_nothing_is_fine),
