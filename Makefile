@@ -189,8 +189,11 @@ test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedB
 	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' LDFLAGS='$(ASAN_FLAGS)' \
 	    TESTS='test/unit $(filter-out $(UNSANITIZED),$(wildcard test/outside/test_*.py))'
 
+# ThreadSanitizer needs memory where address space randomization may put something else; where we may switch it off, we do.
+UNRANDOMIZED = $(shell setarch --addr-no-randomize true 2>/dev/null && echo setarch --addr-no-randomize)
+
 test-tsan: ## queue, worker and writer under ThreadSanitizer
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
+	@$(UNRANDOMIZED) $(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
 	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c)'
 
 test-valgrind: tests ## the C tests under valgrind

@@ -175,9 +175,11 @@ def test_configuration_in_the_document_is_applied(run, build, root, tmp_path):
         assert trajectory["force"].fletcher32
 
 
-def test_message_in_the_document_is_the_message(run, build, root, tmp_path):
-    message = re.search(r"^    (run.json:.*)$", (root / "doc" / "config.md").read_text(), re.MULTILINE).group(1)
-    (tmp_path / "run.json").write_text('{\n"groups": {"trajectory":\n{"frequency":\n{ "every": "ten"}}}}')
+def test_message_in_the_document_is_the_message(build, root, tmp_path):
+    message = re.search(r"^    (run.json:.*\.every: .*)$", (root / "doc" / "config.md").read_text(), re.MULTILINE).group(1)
+    line, column = map(int, message.split(":")[1:3])
+    before = '{"groups": {"trajectory": {"frequency":' + "\n" * (line - 1)
+    (tmp_path / "run.json").write_text(before + '{"every":'.ljust(column - 1) + '"ten"}}}}')
     result = subprocess.run([build / "examples" / "md_argon", "--steps", "1", "--quiet", "--out", "run.h5", "--config",
                              "run.json"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert result.returncode != 0
