@@ -122,7 +122,7 @@ static void repeat_errors(void)
 
 /* LAMMPS meets some errors with MPI_Abort, which ends the process without its exit handlers. This definition comes
  * before the MPI library's: there is one process only, and it may end in the usual way. */
-int MPI_Abort(void *communicator, int status);
+int MPI_Abort(void *communicator, int status) __attribute__((visibility("default")));
 
 int MPI_Abort(void *communicator, int status)
 {
