@@ -80,6 +80,7 @@ struct driver {
     pid_t process;
     enum phase phase;
     bool attached, finishing;
+    bool abandoned; /* to be freed when libhdf5 lets go of the file */
     enum commit_level finish_level;
 
     unsigned char superblock[FRONT_PAGE_SUPERBLOCK]; /* as libhdf5 wrote it */
@@ -480,8 +481,8 @@ static trajlog_status apply_batch(struct driver *driver, struct journal_blocks *
     TRY(select_blocks(driver, true, headers));
     TRY(make_room(driver));
     TRY(sync_file(driver));
-    TRY(write_batch_journal(driver, others, headers));
     TRY(guard_held(driver));
+    TRY(write_batch_journal(driver, others, headers));
     TRY(write_front(driver));
     TRY(write_headers(driver, headers));
     return write_blocks(driver, others);
@@ -632,6 +633,10 @@ trajlog_status driver_finish(struct driver *driver, enum commit_level level, str
 void driver_destroy(struct driver *driver)
 {
     if (driver == NULL) return;
+    if (driver->attached) {
+        driver->abandoned = true;
+        return;
+    }
     if (driver->phase == PHASE_NEW && driver->new_path != NULL && !is_forked_copy(driver))
         driver->io->remove(driver->io->context, driver->new_path);
     close_descriptor(driver);
@@ -682,6 +687,7 @@ static herr_t call_close(H5FD_t *file)
     if (driver->finishing && !is_frozen(driver)) close_cleanly(driver);
     if (driver->finishing) close_descriptor(driver);
     free(file);
+    if (driver->abandoned) driver_destroy(driver);
     return 0;
 }
 
@@ -813,7 +819,7 @@ static const H5FD_class_t driver_class = {
 #endif
     .name = "trajlog_commit",
     .maxaddr = (haddr_t)INT64_MAX,
-    .fc_degree = H5F_CLOSE_WEAK,
+    .fc_degree = H5F_CLOSE_STRONG, /* the file is closed when H5Fclose returns */
     .fapl_size = sizeof(struct access_info),
     .open = call_open,
     .close = call_close,

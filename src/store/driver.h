@@ -81,7 +81,7 @@ trajlog_status driver_finish(struct driver *driver, enum commit_level level, str
 /* The error that froze the file: the status, errno and failed operation that every call returns from then on. */
 trajlog_status driver_error(const struct driver *driver, struct error *error);
 
-/* Frees the driver, whose file must be closed (or was never opened); a file that was never published vanishes. */
+/* Frees the driver, as soon as its file is closed; what was never published vanishes. NULL is OK. */
 void driver_destroy(struct driver *driver);
 
 /* Abandoned raw blocks. libhdf5 frees nothing while readers may look, so that a chunk that is rewritten at another size
