@@ -220,7 +220,7 @@ static int64_t logarithmic_value(int per_decade, int k)
 static int logarithmic_index(int per_decade, int64_t step)
 {
     int k = (int)(per_decade * log10((double)step)) - 2;
-    if (k < 0 || step < 4) k = 0;
+    if (k < 0) k = 0;
     while (k > 0 && logarithmic_value(per_decade, k - 1) >= step) k--;
     while (logarithmic_value(per_decade, k) < step) k++;
     return k;

@@ -93,6 +93,19 @@ static void integers_out_of_range_are_named(void **state)
     assert_int_equal(narrow[1], 127);
 }
 
+static void a_misfit_is_not_forgotten(void **state)
+{
+    int32_t first[] = {300, 1, 2}, rows[2][2] = {{300, 1}, {2, 3}};
+    trajlog_shape shape = TRAJLOG_SHAPE(2, 2);
+    ptrdiff_t strides[] = {8, -4};
+    struct gather gather;
+    uint8_t to[4];
+    (void)state;
+    misfit(TRAJLOG_UINT8, TRAJLOG_INT32, first, 3, "the value 300 at index 0 does not fit uint8");
+    assert_int_equal(gather_make(&gather, TRAJLOG_UINT8, TRAJLOG_INT32, &shape, strides, NULL), TRAJLOG_OK);
+    assert_int_equal(gather_run(&gather, to, &rows[0][1], NULL), TRAJLOG_OUT_OF_RANGE);
+}
+
 static void limits_fit(void **state)
 {
     int64_t from[] = {INT8_MIN, INT8_MAX};
@@ -115,6 +128,21 @@ static void floats_keep_what_is_not_finite(void **state)
     assert_int_equal(convert_dense(to, TRAJLOG_FLOAT32, from, TRAJLOG_FLOAT64, 8, NULL), TRAJLOG_OK);
     assert_true(isnan(to[0]) && to[1] == INFINITY && to[2] == -INFINITY && to[3] == INFINITY && to[4] == -INFINITY);
     assert_true(to[5] == 0 && signbit(to[6]) && to[7] == 1.0F / 3);
+}
+
+static void any_number_of_floats_is_narrowed_and_no_more(void **state)
+{
+    (void)state;
+    for (int count = 0; count < 70; count++) {
+        double *from = malloc((size_t)count * sizeof *from + 1);
+        float to[71];
+        for (int i = 0; i < count; i++) from[i] = i + 0.1;
+        for (int i = 0; i < 71; i++) to[i] = -1;
+        assert_int_equal(convert_dense(to, TRAJLOG_FLOAT32, from, TRAJLOG_FLOAT64, count, NULL), TRAJLOG_OK);
+        for (int i = 0; i < count; i++) assert_true(to[i] == (float)(i + 0.1));
+        assert_true(to[count] == -1);
+        free(from);
+    }
 }
 
 static void nan_payloads_survive_a_copy(void **state)
@@ -291,6 +319,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(conversions_that_exist),
     cmocka_unit_test(every_pair_converts_small_numbers),
     cmocka_unit_test(integers_out_of_range_are_named),
+    cmocka_unit_test(a_misfit_is_not_forgotten),
+    cmocka_unit_test(any_number_of_floats_is_narrowed_and_no_more),
     cmocka_unit_test(limits_fit),
     cmocka_unit_test(floats_keep_what_is_not_finite),
     cmocka_unit_test(nan_payloads_survive_a_copy),
