@@ -487,7 +487,8 @@ static trajlog_status parse_root(struct config *config, struct error *error)
     }
     config->root = json_loadb(config->text, config->length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
     if (config->root != NULL) return check_root(&checker, config->root);
-    if (json_error_code(&problem) == json_error_out_of_memory) return out_of_memory(error);
+    /* jansson has nothing to say when it finds no memory. */
+    if (problem.text[0] == '\0') return out_of_memory(error);
     return error_set(error, TRAJLOG_INVALID_CONFIG, 0, "%.200s:%d:%d: %s", config->name, problem.line, problem.column,
                      problem.text);
 }

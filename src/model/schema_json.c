@@ -56,7 +56,8 @@ static trajlog_status parse(const char *text, size_t length, size_t max_length, 
     }
     *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
     if (*value != NULL) return TRAJLOG_OK;
-    if (json_error_code(&problem) == json_error_out_of_memory) return out_of_memory(error);
+    /* jansson has nothing to say when it finds no memory. */
+    if (problem.text[0] == '\0') return out_of_memory(error);
     return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "not valid JSON: line %d, column %d: %s", problem.line,
                      problem.column, problem.text);
 }
