@@ -1,0 +1,142 @@
+/* trajlog_log allocates nothing once the log runs: every allocation of this thread is counted. A program of its own,
+ * because it takes the place of malloc. */
+#include "harness.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "trajlog.h"
+
+/* The sanitizers have a malloc of their own, that must not be replaced. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+
+static _Thread_local long allocations;
+
+#ifndef IS_SANITIZED
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
+extern void __libc_free(void *memory);
+
+void *malloc(size_t size)
+{
+    allocations++;
+    return __libc_malloc(size);
+}
+void *calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __libc_calloc(count, size);
+}
+void *realloc(void *old, size_t size)
+{
+    allocations++;
+    return __libc_realloc(old, size);
+}
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    allocations++;
+    return __libc_memalign(alignment, size);
+}
+int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+    allocations++;
+    *memory = __libc_memalign(alignment, size);
+    return *memory != NULL ? 0 : ENOMEM;
+}
+void free(void *memory)
+{
+    __libc_free(memory);
+}
+#endif
+
+static int fill(void *frame, const void *state, void *context)
+{
+    (void)state;
+    memcpy(frame, context, sizeof(double));
+    return 0;
+}
+
+static int is_even(int64_t step, double time, const void *state, void *context)
+{
+    (void)time, (void)state, (void)context;
+    return step % 2 == 0;
+}
+
+static void report(const trajlog_progress *progress, void *context)
+{
+    *(double *)context = progress->queue_fill;
+}
+
+static double value, array[300];
+static char text[8] = "abc";
+
+static void declare(trajlog_writer *log)
+{
+    const trajlog_frequency frequencies[] = {trajlog_every(1), trajlog_with_last(trajlog_logarithmic(5)),
+                                             trajlog_when(is_even, NULL), trajlog_wall_clock(1e-6)};
+    const char *const names[] = {"every", "logarithmic", "predicate", "clock"};
+    for (int i = 0; i < 4; i++) {
+        trajlog_group *group = trajlog_add_group(log, names[i], frequencies[i]);
+        trajlog_add_field(group, "value", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &value, NULL);
+        trajlog_add_field(group, "text", TRAJLOG_STRING(8), TRAJLOG_SCALAR, text, NULL);
+        trajlog_store_as(trajlog_add_field(group, "narrow", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(100, 3), array, NULL),
+                         TRAJLOG_FLOAT32);
+        trajlog_bind_fortran(trajlog_add_field(group, "fortran", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(100, 3), NULL, NULL),
+                             array);
+        trajlog_field *computed = trajlog_add_field(group, "computed", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, NULL, NULL);
+        trajlog_set_callback(computed, fill, &value);
+        trajlog_store_as(computed, TRAJLOG_FLOAT32);
+    }
+}
+
+static void a_step_allocates_nothing(void **state)
+{
+    (void)state;
+#ifdef IS_SANITIZED
+    skip();
+#endif
+    char path[] = "/tmp/trajlog-allocation-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    trajlog_options options = trajlog_default_options();
+    double fill_level = 0.0;
+    options.existing = TRAJLOG_REPLACE;
+    options.queue_frames = 10; /* so that steps wait for room, too */
+    options.progress = report;
+    options.progress_context = &fill_level;
+    options.progress_seconds = 1e-9;
+    trajlog_writer *log = NULL;
+    assert_int_equal(trajlog_create(&log, path, &options), TRAJLOG_OK);
+    declare(log);
+    assert_int_equal(trajlog_log(log, 0, 0.0), TRAJLOG_OK);
+    long before = allocations;
+    for (int64_t step = 1; step < 3000; step++) {
+        value = (double)step;
+        assert_int_equal(trajlog_log(log, step, 0.0), TRAJLOG_OK);
+        if (step % 1000 == 0) assert_int_equal(trajlog_flush(log), TRAJLOG_OK);
+    }
+    assert_int_equal(allocations - before, 0);
+    assert_true(before > 0);
+    trajlog_statistics now = {.struct_size = sizeof now};
+    assert_int_equal(trajlog_get_statistics(log, &now), TRAJLOG_OK);
+    assert_true(now.blocked_seconds > 0.0);
+    assert_int_equal(trajlog_close(&log), TRAJLOG_OK);
+    unlink(path);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_step_allocates_nothing),
+};
+
+TEST_MAIN(tests)
