@@ -9,9 +9,20 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local int held; /* how often this thread has taken it; the mutex is locked while it is not 0 */
 
+/* A child of fork() has no worker, but a copy of everything the worker had: locked mutexes, libhdf5's own among them, and
+ * structures half changed, on which its exit() would hang. So a fork waits until nobody is inside libhdf5. Programs
+ * that are started with posix_spawn, system or popen do not come here. */
+static void guard_forks(void)
+{
+    (void)pthread_atfork(hdf5_lock, hdf5_unlock, hdf5_unlock); /* fails for want of memory: then forks are as ever */
+}
+
 void hdf5_lock(void)
 {
-    if (held++ == 0) pthread_mutex_lock(&mutex);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (held++ > 0) return;
+    pthread_once(&once, guard_forks);
+    pthread_mutex_lock(&mutex);
 }
 
 void hdf5_unlock(void)

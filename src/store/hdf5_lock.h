@@ -1,4 +1,5 @@
-/* The process-wide, recursive lock under which libhdf5 is entered. */
+/* The process-wide, recursive lock under which libhdf5 is entered. A fork() waits for it, so that the child finds libhdf5
+ * whole; a thread that holds it may fork. */
 #ifndef STORE_HDF5_LOCK_H
 #define STORE_HDF5_LOCK_H
 

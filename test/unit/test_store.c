@@ -1,12 +1,14 @@
 /* The store: rows in, datasets out. What is on disk is looked at through a copy of the file, as another process would
  * see it. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -767,6 +769,58 @@ static void the_lock_counts(void **state)
     assert_false(hdf5_lock_is_mine());
 }
 
+static void *holds_the_lock_for_a_while(void *taken)
+{
+    hdf5_lock();
+    sem_post(taken);
+    usleep(50000);
+    hdf5_unlock();
+    return NULL;
+}
+
+/* As a worker's that is inside libhdf5 when the program forks. */
+static void a_child_of_fork_can_take_the_lock(void **state)
+{
+    pthread_t thread;
+    sem_t taken;
+    int status = -1;
+    (void)state;
+    assert_int_equal(sem_init(&taken, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, holds_the_lock_for_a_while, &taken), 0);
+    sem_wait(&taken);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10); /* ends a child that waits for ever */
+        hdf5_lock();
+        hdf5_unlock();
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    sem_destroy(&taken);
+}
+
+/* The rest of a tail chunk does not repeat rows of the chunk before. */
+static void tails_end_with_zeros(void **state)
+{
+    struct scene *scene = *state;
+    struct group *group = add_group(scene, "g", trajlog_every(1));
+    struct field *field = add_field(scene, group, "x", TRAJLOG_INT32, TRAJLOG_SHAPE(1), NULL);
+    store_field_as(scene, group, field, (struct storage){.chunk_rows = 4});
+    create_and_start(scene);
+    for (int32_t row = 1; row <= 5; row++) append(scene, 0, row, (const void *const[]){&row});
+    close_store(scene);
+    int32_t chunk[4] = {-1, -1, -1, -1};
+    uint32_t mask;
+    hid_t file = open_closed(scene), dataset = H5Dopen2(file, "g/x", H5P_DEFAULT);
+    assert_true(H5Dread_chunk(dataset, H5P_DEFAULT, (hsize_t[]){4, 0}, &mask, chunk) >= 0);
+    assert_memory_equal(chunk, ((int32_t[]){5, 0, 0, 0}), sizeof chunk);
+    H5Dclose(dataset);
+    H5Fclose(file);
+}
+
 static void closing_nothing_is_fine(void **state)
 {
     (void)state;
@@ -796,6 +850,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_full_disk_leaves_the_last_commit),
     TEST(leaves_the_hosts_error_printer),
     TEST(the_lock_counts),
+    TEST(a_child_of_fork_can_take_the_lock),
+    TEST(tails_end_with_zeros),
     TEST(closing_nothing_is_fine),
 };
 
