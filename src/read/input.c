@@ -128,6 +128,11 @@ static const H5FD_class_t read_driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
+/* How often libhdf5 reads metadata whose checksum is wrong, when it reads live. It waits in between, first a nanosecond
+ * and then twice as long each time: with its own hundred attempts it never ends. These take
+ * a millisecond. */
+#define METADATA_ATTEMPTS 20
+
 /* The properties hold the driver from here on. Registering it at each open leaves nothing behind that a host's H5close
  * could make stale. */
 static hid_t access_properties(void)
@@ -135,7 +140,8 @@ static hid_t access_properties(void)
     hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
     hid_t driver = H5FDregister(&read_driver);
     bool complete = properties >= 0 && driver >= 0 && H5Pset_driver(properties, driver, NULL) >= 0 &&
-                    H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) >= 0;
+                    H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) >= 0 &&
+                    H5Pset_metadata_read_attempts(properties, METADATA_ATTEMPTS) >= 0;
     if (driver >= 0 && H5FDunregister(driver) < 0) complete = false;
     if (complete || properties < 0) return properties;
     H5Pclose(properties);

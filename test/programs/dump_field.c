@@ -2,7 +2,7 @@
  *
  *     dump_field FILE GROUP FIELD [ROWS [TYPE [BLOCK_ROWS]]]
  *
- * ROWS: "all", "5", "2:9:3", "0,4,4,-1", "step=20", "steps=10..30", "times=0.5..1.5". TYPE: "float32", ..., or "-": as
+ * ROWS: "all", "5", "2:9:3", "0,4,4,-1", "step=20", "steps=10,30", "times=0.5,1.5". TYPE: "float32", ..., or "-": as
  * stored. With BLOCK_ROWS the rows come by a stream. Prints a line with the number of rows, the type and the shape,
  * then the bytes. A failure prints its status and message on the standard error stream; the exit status is the status'
  * number. */
@@ -49,8 +49,8 @@ static trajlog_rows rows_named(const char *text)
     double start, stop;
     if (!text || strcmp(text, "all") == 0) return trajlog_all_rows();
     if (sscanf(text, "step=%lld", &first) == 1) return trajlog_row_at_step(first);
-    if (sscanf(text, "steps=%lld..%lld", &first, &last) == 2) return trajlog_rows_in_steps(first, last);
-    if (sscanf(text, "times=%lf..%lf", &start, &stop) == 2) return trajlog_rows_in_times(start, stop);
+    if (sscanf(text, "steps=%lld,%lld", &first, &last) == 2) return trajlog_rows_in_steps(first, last);
+    if (sscanf(text, "times=%lf,%lf", &start, &stop) == 2) return trajlog_rows_in_times(start, stop);
     if (strchr(text, ':')) return range_named(text);
     if (strchr(text, ',')) return list_named(text);
     return trajlog_row(strtoll(text, NULL, 10));
