@@ -43,7 +43,7 @@ else
 all: library tool examples ## the library, the tool and the examples (the default)
 
 # Goals that need no libraries do not look for any.
-ifneq ($(filter-out help clean config uninstall format,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean config uninstall format readers,$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/config.mk
 endif
 
@@ -175,6 +175,14 @@ PYTEST = TRAJLOG_BUILD='$(abspath $(BUILD))' CC='$(CC)' $(PYTHON) -B -m pytest -
     -o cache_dir='$(abspath $(BUILD))/pytest' $(if $(HAVE_XDIST),-n 2 --dist loadgroup)
 TESTS ?= test
 
+# What Debian does not have; apart from BUILD, as builds of all kinds share it.
+READERS = build/venv
+readers: $(READERS)/installed ## programs from PyPI that read H5MD files, in build/venv, for the tests
+$(READERS)/installed: test/requirements.txt
+	$(PYTHON) -m venv --system-site-packages $(READERS)
+	$(READERS)/bin/python -m pip install -q --disable-pip-version-check -r test/requirements.txt
+	@touch $@
+
 tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) ## build the tests, without running them
 
 test: tests ## all tests: the C tests, and the Python tests that look at the files from outside
@@ -247,7 +255,7 @@ help: ## this list
 
 FORCE:
 
-.PHONY: all library tool examples config demo tests test test-asan test-tsan test-valgrind lint format install \
+.PHONY: all library tool examples config demo readers tests test test-asan test-tsan test-valgrind lint format install \
     uninstall clean help FORCE
 .DELETE_ON_ERROR:
 endif

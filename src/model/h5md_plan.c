@@ -407,18 +407,27 @@ static char *entry_path(const struct planner *planner, const struct member *memb
     return length < 0 ? NULL : path;
 }
 
-static trajlog_status add_entry(struct planner *planner, const struct member *member)
+static trajlog_status add_entry(struct planner *planner, const struct member *member, char *path)
 {
     struct h5md_entry *entry = &planner->plan->entries[planner->plan->entry_count];
-    *entry = (struct h5md_entry){.path = entry_path(planner, member),
+    if (path == NULL) return out_of_memory(planner->error);
+    *entry = (struct h5md_entry){.path = path,
                                  .group = member->group_index,
                                  .field = member->field_index,
                                  .over_time = !group_is_once(member->group),
                                  .role = member->field->role,
                                  .particles = member->field->particles};
-    if (entry->path == NULL) return out_of_memory(planner->error);
     planner->plan->entry_count++;
     return TRAJLOG_OK;
+}
+
+/* MDANSE looks for the elements of the main particles group here. */
+static trajlog_status add_symbols(struct planner *planner)
+{
+    if (planner->plan->particles_count == 0) return TRAJLOG_OK;
+    const struct member *member = find_role(planner, planner->plan->particles[0].name, TRAJLOG_ROLE_SPECIES_LABEL);
+    if (member == NULL || !group_is_once(member->group)) return TRAJLOG_OK;
+    return add_entry(planner, member, strdup("/parameters/atom_symbols"));
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -480,9 +489,13 @@ static trajlog_status check_own_paths(struct planner *planner)
 static trajlog_status plan_entries(struct planner *planner)
 {
     struct h5md_plan *plan = planner->plan;
-    plan->entries = calloc(planner->member_count + 1, sizeof *plan->entries);
+    plan->entries = calloc(planner->member_count + 2, sizeof *plan->entries);
     if (plan->entries == NULL) return out_of_memory(planner->error);
-    for (size_t i = 0; i < planner->member_count; i++) TRY(add_entry(planner, &planner->members[i]));
+    for (size_t i = 0; i < planner->member_count; i++) {
+        const struct member *member = &planner->members[i];
+        TRY(add_entry(planner, member, entry_path(planner, member)));
+    }
+    TRY(add_symbols(planner));
     qsort(plan->entries, plan->entry_count, sizeof *plan->entries, compare_entries);
     TRY(check_own_paths(planner));
     return check_paths(planner);

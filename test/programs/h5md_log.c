@@ -2,7 +2,7 @@
  *
  *     h5md_log FILE [PROFILE [FLAG...]]
  *
- * PROFILE: default, znh5md, vector, strict. Flags: "float" stores float32; "reduced": no units; "static-box" (strict);
+ * PROFILE: default, znh5md, vector, strict. Flags: "float" stores vectors and box as float32; "still": no velocities; "reduced": no units; "static-box" (strict);
  * "triclinic"; "slab": not periodic in z; "two": a second particles group; "flat": two dimensions; "bonds"; "angstrom";
  * "nothing": no box; "kill": ends without closing, after a flush; "wait": flushes, prints a line, and waits for one.
  *
@@ -90,7 +90,8 @@ static trajlog_field *add(trajlog_group *group, const char *name, trajlog_type t
                           const void *data, const char *unit, trajlog_role role, const char *particles)
 {
     trajlog_field *field = trajlog_add_field(group, name, type, shape, data, flag("reduced") ? NULL : unit);
-    if (field != NULL && flag("float") && type == TRAJLOG_FLOAT64) trajlog_store_as(field, TRAJLOG_FLOAT32);
+    if (field != NULL && flag("float") && type == TRAJLOG_FLOAT64 && shape.rank == 2)
+        trajlog_store_as(field, TRAJLOG_FLOAT32);
     if (field != NULL) trajlog_set_role(field, role, particles);
     return field;
 }
@@ -123,8 +124,9 @@ static void declare_trajectory(trajlog_writer *log, trajlog_profile profile, str
         return;
     }
     add(group, "x", real, TRAJLOG_SHAPE(N, 3), state->position, length, TRAJLOG_ROLE_POSITION, NULL);
-    add(group, "v", real, TRAJLOG_SHAPE(N, 3), state->velocity, angstrom ? "Angstrom ps-1" : "nm ps-1",
-        TRAJLOG_ROLE_VELOCITY, NULL);
+    if (!flag("still"))
+        add(group, "v", real, TRAJLOG_SHAPE(N, 3), state->velocity, angstrom ? "Angstrom ps-1" : "nm ps-1",
+            TRAJLOG_ROLE_VELOCITY, NULL);
     add(group, "f", real, TRAJLOG_SHAPE(N, 3), state->force, angstrom ? "kJ mol-1 Angstrom-1" : "kJ mol-1 nm-1",
         TRAJLOG_ROLE_FORCE, NULL);
     if (profile == TRAJLOG_PROFILE_ZNH5MD)

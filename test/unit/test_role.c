@@ -510,6 +510,16 @@ static void bonds_refer_to_particles(void **state)
     plan(fixture);
 }
 
+static void element_symbols(void **state)
+{
+    struct fixture *fixture = *state;
+    add_positions(fixture);
+    add(fixture, fixture->init, "names", TRAJLOG_STRING(4), TRAJLOG_SHAPE(100), "", TRAJLOG_ROLE_SPECIES_LABEL);
+    plan(fixture);
+    assert_seen(fixture, "/particles/all/species_label", "init", "names", false);
+    assert_seen(fixture, "/parameters/atom_symbols", "init", "names", false);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_go_both_ways),
@@ -536,5 +546,6 @@ static const struct CMUnitTest tests[] = {
     TEST(names_that_are_taken),
     TEST(species),
     TEST(bonds_refer_to_particles),
+    TEST(element_symbols),
 };
 TEST_MAIN(tests)
