@@ -114,6 +114,9 @@ static trajlog_status say_who(const struct ownership *ownership, int number, str
 static trajlog_status lock_failed(const struct ownership *ownership, int number, struct error *error)
 {
     if (number == EAGAIN || number == EACCES) return say_who(ownership, number, error);
+    struct stat status;
+    /* Nobody can own it here, so the file would say something that is not so. */
+    if (fstat(ownership->descriptor, &status) == 0 && status.st_size == 0) unlink(ownership->lock_path);
     if (number == ENOLCK || number == ENOSYS || number == EOPNOTSUPP || number == EINVAL || number == ERRNO_NOTSUPP)
         return error_set(error, TRAJLOG_IO_ERROR, number,
                          "the file system of %s has no locks to keep a second writer out; if there is none, choose to "
