@@ -4,9 +4,8 @@
 
 #include "model/status.h"
 
-/* *resolved is the path, with links resolved where a file is to be replaced; free() it. FILE_EXISTS (REFUSE, and there
- * is something), INVALID_ARGUMENT (no name; REPLACE, and what is there is no regular file), IO_ERROR (it may not be
- * replaced), OUT_OF_MEMORY. A directory that is missing shows when the file is made. */
-trajlog_status destination_check(const char *path, trajlog_existing existing, char **resolved, struct error *error);
+/* FILE_EXISTS (REFUSE, and there is something), INVALID_ARGUMENT (no name; REPLACE, and what is there is no regular
+ * file), IO_ERROR (it may not be replaced). A directory that is missing shows when the file is made. */
+trajlog_status destination_check(const char *path, trajlog_existing existing, struct error *error);
 
 #endif

@@ -13,6 +13,7 @@
 #include "store/h5md.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
+#include "store/ownership.h"
 
 #define BOOKKEEPING       "trajlog" /* the group; its name is not open to users */
 #define DROP_CHUNK_ROWS   256
@@ -29,6 +30,7 @@ struct store_group {
 
 struct store {
     char *path; /* as the caller names it: for messages */
+    struct ownership *ownership;
     struct driver *driver;
     hid_t file;
     const struct schema *schema; /* NULL before store_define */
@@ -130,12 +132,30 @@ static trajlog_status create_hdf5(struct store *store, const char *path)
 }
 
 /* An old file stays until the new one can be shown. */
-static trajlog_status create_at(struct store *store, const char *path, trajlog_existing existing)
+static trajlog_status create(struct store *store, trajlog_existing existing)
 {
+    const char *path = ownership_path(store->ownership);
     TRY(driver_create(&store->driver, path, NULL, &store->failure));
     store->context.driver = store->driver;
     TRY(create_hdf5(store, path));
     return driver_show(store->driver, existing == TRAJLOG_REPLACE, &store->failure);
+}
+
+/* Ownership has a lock of its own, which a fork takes as it takes HDF5's: so they are never held together, also not
+ * where a host has taken HDF5's. */
+static trajlog_status take_ownership(struct store *store)
+{
+    int depth = hdf5_lock_give_up();
+    trajlog_status status = ownership_take(&store->ownership, store->path, false, &store->failure);
+    hdf5_lock_take_back(depth);
+    return status;
+}
+
+static void release_ownership(struct store *store)
+{
+    int depth = hdf5_lock_give_up();
+    if (store->ownership) ownership_release(&store->ownership);
+    hdf5_lock_take_back(depth);
 }
 
 static struct store *allocate(const char *path)
@@ -148,28 +168,23 @@ static struct store *allocate(const char *path)
     return NULL;
 }
 
-static void free_store(struct store *store);
+static void discard(struct store *store);
 
 trajlog_status store_create(struct store **store, const char *path, trajlog_existing existing, struct error *error)
 {
     struct hdf5_quiet quiet;
-    char *resolved;
     *store = NULL;
-    TRY(destination_check(path, existing, &resolved, error));
+    TRY(destination_check(path, existing, error));
     struct store *made = allocate(path);
-    if (!made) {
-        free(resolved);
-        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
+    if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
+    if (take_ownership(made) == TRAJLOG_OK) {
+        enter(&quiet);
+        create(made, existing);
+        leave(made, &quiet);
     }
-    enter(&quiet);
-    create_at(made, resolved, existing);
-    find_cause(made);
     trajlog_status status = report(made, error);
     if (status == TRAJLOG_OK) *store = made;
-    else free_store(made);
-    hdf5_quiet_end(&quiet);
-    hdf5_unlock();
-    free(resolved);
+    else discard(made);
     return status;
 }
 
@@ -603,9 +618,14 @@ static void close_file(struct store *store)
     store->driver = NULL;
 }
 
-static void free_store(struct store *store)
+/* Closes and frees whatever there is of it. */
+static void discard(struct store *store)
 {
+    struct hdf5_quiet quiet;
+    enter(&quiet);
     close_file(store);
+    leave(store, &quiet);
+    release_ownership(store);
     encoder_free(store->context.encoder);
     free(store->groups);
     free(store->path);
@@ -619,10 +639,9 @@ trajlog_status store_close(struct store *store, struct error *error)
     enter(&quiet);
     if (store->failure.status == TRAJLOG_OK) finish(store);
     close_file(store);
+    leave(store, &quiet);
     trajlog_status status = report(store, error);
-    free_store(store);
-    hdf5_quiet_end(&quiet);
-    hdf5_unlock();
+    discard(store);
     return status;
 }
 

@@ -255,6 +255,29 @@ static void replaces_an_existing_file(void **state)
     H5Fclose(open_closed(scene));
 }
 
+static void a_second_writer_is_kept_out(void **state)
+{
+    struct scene *scene = *state;
+    struct store *second = NULL;
+    struct group *group = add_group(scene, "g", trajlog_every(1));
+    add_field(scene, group, "x", TRAJLOG_INT64, TRAJLOG_SCALAR, NULL);
+    create_and_start(scene);
+    append(scene, 0, 7, (const void *const[]){&(int64_t){7}});
+    commit(scene);
+    assert_int_equal(store_create(&second, scene->path, TRAJLOG_REPLACE, &scene->error), TRAJLOG_FILE_LOCKED);
+    assert_null(second);
+    memset(&scene->error, 0, sizeof scene->error);
+    assert_int_equal(store_create(&second, scene->path, TRAJLOG_REFUSE, &scene->error), TRAJLOG_FILE_EXISTS);
+    assert_null(second);
+    memset(&scene->error, 0, sizeof scene->error);
+    close_store(scene);
+    hid_t file = open_closed(scene);
+    assert_int_equal(rows_of(file, "g/x"), 1);
+    H5Fclose(file);
+    ok(scene, store_create(&scene->store, scene->path, TRAJLOG_REPLACE, &scene->error));
+    close_store(scene);
+}
+
 static void says_why_it_cannot_create(void **state)
 {
     struct scene *scene = *state;
@@ -833,6 +856,7 @@ static const struct CMUnitTest tests[] = {
     TEST(creates_a_valid_file),
     TEST(refuses_an_existing_file),
     TEST(replaces_an_existing_file),
+    TEST(a_second_writer_is_kept_out),
     TEST(says_why_it_cannot_create),
     TEST(defines_groups_and_attributes),
     TEST(has_the_right_chunk_index),
