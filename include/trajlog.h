@@ -359,8 +359,8 @@ typedef int (*trajlog_fill)(void *frame, const void *state, void *context);
 TRAJLOG_API trajlog_status trajlog_set_callback(trajlog_field *field, trajlog_fill fill, void *context);
 
 /* The element type in the file, where it differs from the one in memory: FLOAT64 -> FLOAT32, any integer -> any other
- * (a value out of range is OUT_OF_RANGE at trajlog_log, and nothing of the step is logged), integer -> float,
- * COMPLEX128 -> COMPLEX64. Status: TYPE_MISMATCH, INVALID_ARGUMENT, INVALID_STATE. */
+ * (a value out of range is OUT_OF_RANGE at trajlog_log: that does not stick, and nothing of the step is logged), integer
+ * -> float, COMPLEX128 -> COMPLEX64. Status: TYPE_MISMATCH, INVALID_ARGUMENT, INVALID_STATE. */
 TRAJLOG_API trajlog_status trajlog_store_as(trajlog_field *field, trajlog_type type);
 
 /* One sentence that says what the field is. Copied; NULL removes it. Status: INVALID_ARGUMENT, INVALID_STATE. */
@@ -460,6 +460,21 @@ TRAJLOG_API trajlog_status trajlog_set_boundary(trajlog_writer *log, const char 
 TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t species, const char *symbol,
                                                int32_t atomic_number);
 
+/* Varying numbers of particles. All fields of the group that have a role of [N, ...] then have room for N particles, the
+ * capacity; *count, 0 to N, says at each trajlog_log how many of them there are. The others are written as NaN, as -1 in
+ * the role ID, as 0 or "" elsewhere, whatever the caller's memory holds there. An int64 field "count" is added to the
+ * group. H5MD asks for a field of the role ID in such a group. `count` is not owned.
+ * Status: INVALID_ARGUMENT (NULL; a `once` group), DUPLICATE_NAME (a field is named "count"), INVALID_STATE.
+ * trajlog_log then returns OUT_OF_RANGE, which does not stick, for a *count below 0 or above the capacity. */
+TRAJLOG_API trajlog_status trajlog_set_count(trajlog_group *group, const int64_t *count);
+
+/* The order of the particles: place k of a frame, in all fields of the group that have a role of [N, ...], is filled
+ * from place order[k] of the caller's memory, so that frames are in the order of ids though the memory is not. `order`
+ * has N entries (*count are read, in a group of varying number), 0 to N - 1 each; it is read at each trajlog_log, and
+ * not owned. NULL: as in memory. May be called between steps. A callback's frame is permuted too.
+ * Status: INVALID_ARGUMENT. trajlog_log then returns OUT_OF_RANGE, which does not stick, for an entry out of range. */
+TRAJLOG_API trajlog_status trajlog_set_order(trajlog_group *group, const int64_t *order);
+
 /* Boxes as edge vectors, the rows of `edges`. Statuses: INVALID_ARGUMENT (NULL, not finite, no volume); any thread.
  *
  * LAMMPS: low and high bounds of x, y, z and the tilts xy, xz, yz (NULL: none) give a = (xhi - xlo, 0, 0), b = (xy, yhi
@@ -485,11 +500,12 @@ TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[
  * arrays. Costs a copy: no allocation and no HDF5 call, except the first time, when the configuration is applied, the
  * groups are made in the file, `once` groups are written and the worker starts; after it no declaration is accepted.
  *
- * `step` must exceed the last one and `time` (in the caller's unit, by custom ps) must be finite and not decrease. A
- * call with such bad input is refused, sticks nothing, and the log goes on.
+ * `step` must exceed the last one, between -2^63 and 2^63 - 1, and `time` (in the caller's unit, by custom ps) must be
+ * finite and not decrease. A call with such bad input is refused, sticks nothing, and the log goes on.
  * Status: the log's sticking error, if there is one (a failed worker among them); INVALID_ARGUMENT (time not finite,
- * no log), NOT_INCREASING, MISSING_VIEW, CALLBACK_FAILED, OUT_OF_RANGE, QUEUE_FULL, TIMED_OUT; at the first step also
- * INVALID_CONFIG, OUT_OF_MEMORY, IO_ERROR, HDF5_ERROR. */
+ * no log), NOT_INCREASING, OUT_OF_RANGE, QUEUE_FULL, TIMED_OUT, INVALID_STATE (it would have to wait for the worker, and
+ * this thread holds trajlog_hdf5_lock), none of which sticks; CALLBACK_FAILED; at the first step also MISSING_VIEW,
+ * INVALID_ARGUMENT (queue_bytes has no room for a frame), INVALID_CONFIG, OUT_OF_MEMORY, IO_ERROR, HDF5_ERROR. */
 TRAJLOG_API trajlog_status trajlog_log(trajlog_writer *log, int64_t step, double time);
 /* The same, with a state that is handed to callbacks and predicates. */
 TRAJLOG_API trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state);

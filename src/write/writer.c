@@ -21,8 +21,8 @@
 /* The store's messages name the file already. */
 static void name_file(trajlog_writer *log)
 {
-    if (log->path != NULL && strstr(log->pending.message, log->path) == NULL)
-        error_prefix(&log->pending, "%s", log->path);
+    if (log->path == NULL || strncmp(log->pending.message, log->path, strlen(log->path)) == 0) return;
+    error_prefix(&log->pending, "%s", log->path);
 }
 
 trajlog_status writer_stick(trajlog_writer *log)

@@ -702,6 +702,16 @@ static void a_first_step_that_fails_leaves_the_file_alone(void **state)
     assert_int_equal(trajlog_log(scene->log, 0, 0.0), TRAJLOG_CALLBACK_FAILED);
     assert_int_equal(trajlog_close(&scene->log), TRAJLOG_CALLBACK_FAILED);
     assert_false(has(scene->path, "init"));
+    unlink(scene->path);
+
+    create(scene, NULL);
+    log_scalar(scene, "thermo", trajlog_every(1));
+    group = trajlog_add_group(scene->log, "init", trajlog_once());
+    field = trajlog_add_field(group, "value", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, NULL, NULL);
+    ok(trajlog_set_callback(field, fill_unless_told, &calls));
+    expect(trajlog_log(scene->log, 0, 0.0), TRAJLOG_CALLBACK_FAILED, "init|value");
+    assert_int_equal(trajlog_close(&scene->log), TRAJLOG_CALLBACK_FAILED);
+    assert_false(has(scene->path, "thermo"));
 }
 
 static void a_value_out_of_range_is_refused_and_the_log_goes_on(void **state)
