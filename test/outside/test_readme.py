@@ -81,10 +81,10 @@ def test_commands_that_look_into_a_file(run, run_file, build, need, root, tmp_pa
 
 def test_make_targets_exist(root):
     targets = re.findall(r"^([a-z-]+):.*## ", (root / "Makefile").read_text(), re.MULTILINE)
-    mentioned = set()
+    shown = commands(root, "make ")
     for document in DOCUMENTS:
-        for words in re.findall(r"(?:^|`)make((?: [a-z-]+(?![=a-z-]))+)", (root / document).read_text(), re.MULTILINE):
-            mentioned.update(words.split())
+        shown += re.findall(r"`(make .*?)`", (root / document).read_text())
+    mentioned = {word for command in shown for word in command.split()[1:] if "=" not in word}
     assert {"setup", "demo", "test", "help", "install", "uninstall", "config"} <= mentioned <= set(targets)
 
 
@@ -143,6 +143,53 @@ def test_every_object_and_attribute_is_documented(run_file, root):
     assert {"trajlog_version", "paths", "unit", "trajlog/dropped"} <= set(seen)
     for name in seen:
         assert re.search(rf"[/`]{name}\b", text), name
+
+
+EVERYTHING = """
+trajlog_writer *log = NULL;
+trajlog_options options = trajlog_default_options();
+options.user = "me";
+options.author = "Me";
+options.program = "simulation";
+trajlog_create(&log, "run.h5", &options);
+int64_t list[2] = {0, 7};
+trajlog_frequency frequencies[] = {trajlog_once(), trajlog_every(2), trajlog_at_steps(list, 2), trajlog_logarithmic(1),
+                                   trajlog_wall_clock(3600)};
+const char *names[] = {"once", "every", "steps", "logarithmic", "wall_clock"};
+for (int i = 0; i < 5; i++) {
+    trajlog_group *group = trajlog_add_group(log, names[i], frequencies[i]);
+    trajlog_group_set_metadata(group, "key", "text");
+    trajlog_field *field = trajlog_add_field(group, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), x, "nm");
+    trajlog_set_description(field, "a description");
+    if (i == 1) trajlog_set_role(field, TRAJLOG_ROLE_POSITION, NULL);
+}
+trajlog_add_species(log, 1, "Ar", 18);
+trajlog_log(log, 0, 0);
+return trajlog_close(&log);
+"""
+
+
+def members(value):
+    """The names of all members of a JSON value, except those of objects that are the user's own."""
+    if isinstance(value, list):
+        return set().union(*map(members, value))
+    if isinstance(value, dict):
+        own = {"metadata", "environment"}
+        return set(value).union(*(members(member) for key, member in value.items() if key not in own))
+    return set()
+
+
+def test_every_member_of_the_schema_is_documented(compile_and_run, root, tmp_path):
+    compile_and_run(c_program(EVERYTHING))
+    text = (root / "doc" / "format.md").read_text()
+    with h5py.File(tmp_path / "run.h5", "r") as file:
+        schema = json.loads(file.attrs["trajlog_schema"])
+        objects = set(file)
+    found = members(schema)
+    assert {"role", "h5md", "per_decade", "seconds", "steps", "species"} <= found
+    assert [name for name in found if f"`{name}`" not in text] == []
+    for name in objects - {group["name"] for group in schema["groups"]}:
+        assert f"`/{name}`" in text or f"\n/{name}/" in text, name
 
 
 def test_reader_in_the_document_reads(run_file, root):
