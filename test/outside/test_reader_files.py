@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 
 import h5py
 import numpy
@@ -62,6 +63,40 @@ def test_rows_are_selected_by_step_and_time(build, argon, block_rows):
     with pytest.raises(Refused) as refused:
         read(build, argon, "trajectory", "position", "step=21", block_rows=block_rows)
     assert refused.value.status == "TRAJLOG_NOT_FOUND"
+
+
+@pytest.mark.parametrize("rows, index", [("1::3", slice(1, None, 3)), ("2:8", slice(2, 8)),
+                                         ("8,0,1,2,-1", [8, 0, 1, 2, -1])])
+@pytest.mark.parametrize("type", ["-", "float32"])
+@pytest.mark.parametrize("block_rows", [None, 2])
+def test_rows_are_selected_by_number(build, argon, rows, index, type, block_rows):
+    for name in ("trajectory/position", "thermo/pressure"):
+        got = read(build, argon, *name.split("/"), rows, type, block_rows)
+        numpy.testing.assert_array_equal(got, stored(argon, name)[index].astype(got.dtype))
+
+
+def test_a_running_log_is_followed(build, tmp_path):
+    """A file that is there opens at any moment, and rows do not go away again."""
+    path = tmp_path / "running.h5"
+    writer = subprocess.Popen([build / "examples/md_argon", "--atoms", "108", "--steps", "8000", "--every", "5",
+                               "--out", path, "--quiet"], stdin=subprocess.DEVNULL)
+    rows = 0
+    try:
+        while writer.poll() is None:
+            if not path.exists():
+                time.sleep(0.01)
+                continue
+            groups = info(build, path)["groups"]
+            seen = groups[2]["rows"] if groups else 0
+            assert seen >= rows
+            if seen > 0:
+                numpy.testing.assert_array_equal(read(build, path, "thermo", "step", f":{seen}"), numpy.arange(seen))
+            rows = seen
+    finally:
+        writer.kill()
+        writer.wait()
+    assert writer.returncode == 0
+    assert info(build, path)["groups"][2]["rows"] == 8001
 
 
 def test_a_torn_group_has_the_rows_that_all_datasets_have(build, copy):
