@@ -376,6 +376,17 @@ def test_stops(tmp_path, name):
         assert len(log["trajectory/position"]) == len(steps)
 
 
+def test_error_after_much_output(tmp_path):
+    """What LAMMPS prints is thrown away from time to time, but not its last words."""
+    script = "units lj\nregion b block 0 9 0 9 0 9\ncreate_box 1 b\ncreate_atoms 1 single 1 2 3\nmass 1 1\n"
+    script += "variable s equal step\nfix 1 all nve\nfix 2 all halt 1 v_s >= 8000 error hard\n"
+    result = run_program(tmp_path, script, "--steps", 10000, "--every", 1)
+    assert result.returncode != 0
+    assert "ERROR: Fix halt condition for fix-id 2 met on step 8000" in result.stderr
+    with h5py.File(tmp_path / "log.h5") as log:
+        assert log["trajectory/step"][...].tolist() == list(range(8000))
+
+
 def test_existing_log(tmp_path):
     (tmp_path / "log.h5").write_text("precious")
     result = run_program(tmp_path, SCRIPTS["moving along"], "--steps", 5)
