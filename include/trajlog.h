@@ -571,7 +571,8 @@ typedef struct trajlog_file_info {
 
 typedef struct trajlog_group_info {
     const char *name;
-    int32_t once; /* not 0: no time axis; rows is 1 if it was written */
+    int32_t once; /* not 0: no time axis; rows is 1 if it was written. Format 0 does not say so: there, a group
+                   * with a scalar in it, or whose datasets cannot grow and differ in their first dimension */
     int32_t field_count;
     int64_t rows;
     const char *frequency;         /* in words: "every 10 steps" */
@@ -582,14 +583,14 @@ typedef struct trajlog_group_info {
 
 typedef struct trajlog_field_info {
     const char *name;
-    const char *unit;        /* "" if none */
-    const char *description; /* "" if none */
-    trajlog_type type;       /* in the simulation's memory */
-    trajlog_type stored_type;
-    trajlog_shape shape;  /* of one frame */
-    const char *storage;  /* in words: "87 rows per chunk, deflate 1" */
-    int64_t stored_bytes; /* that the dataset takes in the file */
-    const char *metadata; /* a JSON object */
+    const char *unit;         /* "" if none */
+    const char *description;  /* "" if none */
+    trajlog_type type;        /* in the simulation's memory */
+    trajlog_type stored_type; /* 0: one that cannot be read (format 0); the description says what it is */
+    trajlog_shape shape;      /* of one frame */
+    const char *storage;      /* in words: "87 rows per chunk, deflate 1" */
+    int64_t stored_bytes;     /* that the dataset takes in the file */
+    const char *metadata;     /* a JSON object */
 } trajlog_field_info;
 
 /* A range of frames that were given up because the queue was full. */
@@ -692,8 +693,8 @@ typedef struct trajlog_stream trajlog_stream;
 typedef struct trajlog_block {
     int64_t first_row;   /* the place of the block's first row in the selection: 0, block_rows, ... */
     int64_t row_count;   /* 1 to block_rows */
-    const int64_t *step; /* [row_count] */
-    const double *time;  /* [row_count] */
+    const int64_t *step; /* [row_count]; NULL where the file has none (format 0) */
+    const double *time;  /* likewise */
     const void **fields; /* [field_count]: each [row_count, shape...], in the order of the request */
 } trajlog_block;
 /* `fields`: names, in the order wanted; NULL with 0: all of the group. `types`: one per field, or NULL: as stored.
