@@ -307,7 +307,7 @@ static trajlog_status check_references(struct planner *planner)
 {
     for (size_t i = 0; i < planner->member_count; i++) {
         const struct member *member = &planner->members[i];
-        bool found = member->field->role != TRAJLOG_ROLE_BONDS;
+        bool found = member->field->role != TRAJLOG_ROLE_BONDS; /* NOLINT(clang-analyzer-core.NullDereference): set */
         for (size_t k = 0; k < planner->plan->particles_count && !found; k++)
             found = belongs(member, planner->plan->particles[k].name);
         if (!found) return refuse(planner, member, "its particles group has no fields to refer to");
@@ -463,7 +463,8 @@ static bool is_made_otherwise(const struct planner *planner, const struct h5md_e
     static const char vmd[] = "/parameters/vmd_structure";
     const struct presentation *presentation = planner->schema->presentation;
     if (entry->role == TRAJLOG_ROLE_PARTICLE) return strcmp(strrchr(entry->path, '/'), "/box") == 0;
-    if (presentation->species_count == 0 || strncmp(entry->path, vmd, sizeof vmd - 1) != 0) return false;
+    if (presentation == NULL || presentation->species_count == 0) return false;
+    if (strncmp(entry->path, vmd, sizeof vmd - 1) != 0) return false;
     const char *rest = entry->path + sizeof vmd - 1;
     if (*rest == '\0') return true;
     for (size_t i = 0; *rest == '/' && i < COUNT(species); i++) {
