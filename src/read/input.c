@@ -129,8 +129,7 @@ static const H5FD_class_t read_driver = {
 };
 
 /* How often libhdf5 reads metadata whose checksum is wrong, when it reads live. It waits in between, first a nanosecond
- * and then twice as long each time: with its own hundred attempts it never ends. These take
- * a millisecond. */
+ * and then twice as long each time: its own hundred attempts would never end; these take a millisecond. */
 #define METADATA_ATTEMPTS 20
 
 /* The properties hold the driver from here on. Registering it at each open leaves nothing behind that a host's H5close
