@@ -1,5 +1,6 @@
 #include "model/role.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,4 +283,29 @@ bool schema_has_roles(const struct schema *schema)
         }
     }
     return false;
+}
+
+static void pad_with(void *to, const void *pattern, size_t size, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) memcpy((unsigned char *)to + (size_t)i * size, pattern, size);
+}
+
+void role_pad(const struct field *field, void *to, int64_t count)
+{
+    const size_t size = trajlog_type_size(field->stored_type);
+    const float narrow[2] = {NAN, NAN};
+    const double wide[2] = {NAN, NAN};
+    switch (field->stored_type) {
+    case TRAJLOG_FLOAT32:
+    case TRAJLOG_COMPLEX64:
+        pad_with(to, narrow, size, count);
+        return;
+    case TRAJLOG_FLOAT64:
+    case TRAJLOG_COMPLEX128:
+        pad_with(to, wide, size, count);
+        return;
+    default:
+        /* All ones is -1 in every signed integer. */
+        memset(to, field->role == TRAJLOG_ROLE_ID ? 0xff : 0, size * (size_t)count);
+    }
 }

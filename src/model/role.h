@@ -60,6 +60,10 @@ trajlog_status schema_set_boundary(struct schema *schema, const char *particles,
 trajlog_status schema_add_species(struct schema *schema, int32_t number, const char *symbol, int32_t atomic_number,
                                   struct error *error);
 
+/* Writes `count` elements of what stands in the places without a particle, in the field's stored type: NaN, -1 in the
+ * role id, else 0. */
+void role_pad(const struct field *field, void *to, int64_t count);
+
 /* Whether an enabled field has a role: else there is no H5MD tree. */
 bool schema_has_roles(const struct schema *schema);
 

@@ -82,4 +82,7 @@ struct field *group_find_field(const struct group *group, const char *name);
 
 bool group_is_once(const struct group *group);
 
+/* In a group of varying number: the field that says how many particles there are. */
+#define COUNT_FIELD "count"
+
 #endif

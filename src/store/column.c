@@ -92,12 +92,22 @@ static bool set_filters(hid_t properties, const struct encoding *encoding)
     return !encoding->checksum || H5Pset_fletcher32(properties) >= 0;
 }
 
+/* Without a fill value libhdf5 never fills: then all that is in the extent has been written. */
+static bool set_fill(hid_t properties, const struct column_layout *layout)
+{
+    if (!layout->fill) return H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0;
+    hid_t memory = hdf5_memory_type(layout->type);
+    bool good = memory >= 0 && H5Pset_fill_value(properties, memory, layout->fill) >= 0;
+    if (memory >= 0) H5Tclose(memory);
+    return good;
+}
+
 /* Creation properties of a dataset, chunked unless `chunk` is NULL. No time stamps: equal runs make equal files. */
-static hid_t creation_properties(int rank, const hsize_t *chunk, const struct encoding *encoding)
+static hid_t creation_properties(int rank, const hsize_t *chunk, const struct encoding *encoding,
+                                 const struct column_layout *layout)
 {
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-    bool good = properties >= 0 && H5Pset_obj_track_times(properties, false) >= 0 &&
-                H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0;
+    bool good = properties >= 0 && H5Pset_obj_track_times(properties, false) >= 0 && set_fill(properties, layout);
     if (good && chunk)
         good = H5Pset_chunk(properties, rank, chunk) >= 0 && H5Pset_alloc_time(properties, H5D_ALLOC_TIME_INCR) >= 0 &&
                set_filters(properties, encoding);
@@ -164,7 +174,7 @@ trajlog_status column_create(struct column *column, struct column_context *conte
     memcpy(chunk, column->extent, sizeof chunk);
     chunk[0] = (hsize_t)column->chunk_rows;
     hid_t space = growing_space(column);
-    hid_t creation = creation_properties(column->rank, chunk, &column->encoding);
+    hid_t creation = creation_properties(column->rank, chunk, &column->encoding, layout);
     status = make_dataset(column, location, layout, space, creation, error);
     if (space >= 0) H5Sclose(space);
     if (creation >= 0) H5Pclose(creation);
@@ -316,7 +326,7 @@ trajlog_status column_write_once(struct column_context *context, hid_t location,
     }
 
     hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
-    hid_t creation = creation_properties(rank, filtered ? dims : NULL, &column.encoding);
+    hid_t creation = creation_properties(rank, filtered ? dims : NULL, &column.encoding, layout);
     trajlog_status status = make_dataset(&column, location, layout, space, creation, error);
     if (status == TRAJLOG_OK)
         status = filtered ? write_encoded(&column, data, error) : write_contiguous(&column, layout->type, data, error);

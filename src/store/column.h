@@ -31,6 +31,7 @@ struct column_layout {
     trajlog_type type; /* as stored */
     trajlog_shape shape;
     struct storage storage;
+    const void *fill; /* an element: what is read where nothing was written; NULL: nothing ever is left out */
 };
 
 struct column {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "store/attribute.h"
 #include "store/column.h"
@@ -143,10 +144,10 @@ static trajlog_status create(struct store *store, trajlog_existing existing)
 
 /* Ownership has a lock of its own, which a fork takes as it takes HDF5's: so they are never held together, also not
  * where a host has taken HDF5's. */
-static trajlog_status take_ownership(struct store *store)
+static trajlog_status take_ownership(struct store *store, const struct store_options *options)
 {
     int depth = hdf5_lock_give_up();
-    trajlog_status status = ownership_take(&store->ownership, store->path, false, &store->failure);
+    trajlog_status status = ownership_take(&store->ownership, store->path, options->without_lock, &store->failure);
     hdf5_lock_take_back(depth);
     return status;
 }
@@ -170,16 +171,17 @@ static struct store *allocate(const char *path)
 
 static void discard(struct store *store);
 
-trajlog_status store_create(struct store **store, const char *path, trajlog_existing existing, struct error *error)
+trajlog_status store_create(struct store **store, const char *path, const struct store_options *options,
+                            struct error *error)
 {
     struct hdf5_quiet quiet;
     *store = NULL;
-    TRY(destination_check(path, existing, error));
+    TRY(destination_check(path, options->existing, error));
     struct store *made = allocate(path);
     if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
-    if (take_ownership(made) == TRAJLOG_OK) {
+    if (take_ownership(made, options) == TRAJLOG_OK) {
         enter(&quiet);
-        create(made, existing);
+        create(made, options->existing);
         leave(made, &quiet);
     }
     trajlog_status status = report(made, error);
@@ -242,6 +244,25 @@ static trajlog_status make_axis(struct store *store, struct store_group *group, 
     return column_create(&group->time, &store->context, location, &time, &store->failure);
 }
 
+/* Where the number of particles varies, H5MD knows the places without one by the fill value; and when there gets to be
+ * room for more, older rows have nothing but that there. */
+static trajlog_status make_column(struct store *store, struct store_group *group, size_t index, hid_t location)
+{
+    const struct field *field = group->model->fields[index];
+    struct column_layout layout = field_layout(group->model, field);
+    void *fill = NULL;
+    if (group->model->varying && role_is_of_particles(field->role)) {
+        fill = calloc(1, trajlog_type_size(field->stored_type));
+        if (!fill) return fail_memory(store);
+        role_pad(field, fill, 1);
+        layout.fill = fill;
+    }
+    trajlog_status status =
+        column_create(&group->fields[index], &store->context, location, &layout, &store->failure);
+    free(fill);
+    return status;
+}
+
 static trajlog_status make_datasets(struct store *store, struct store_group *group, hid_t location)
 {
     const struct group *model = group->model;
@@ -252,9 +273,7 @@ static trajlog_status make_datasets(struct store *store, struct store_group *gro
     driver_begin_headers(store->driver);
     TRY(make_axis(store, group, location));
     for (size_t i = 0; i < model->field_count; i++) {
-        struct column_layout layout = field_layout(model, model->fields[i]);
-        if (!model->fields[i]->enabled) continue;
-        TRY(column_create(&group->fields[i], &store->context, location, &layout, &store->failure));
+        if (model->fields[i]->enabled) TRY(make_column(store, group, i, location));
     }
     driver_begin_headers(store->driver);
     return TRAJLOG_OK;
@@ -321,7 +340,7 @@ static trajlog_status allocate_groups(struct store *store, const struct schema *
     store->schema = schema;
     store->groups = calloc(schema->group_count ? schema->group_count : 1, sizeof *store->groups);
     if (!store->groups) return fail_memory(store);
-    for (; store->group_count < schema->group_count; store->group_count++) {
+    for (store->group_count = 0; store->group_count < schema->group_count; store->group_count++) {
         struct store_group *group = &store->groups[store->group_count];
         group->model = schema->groups[store->group_count];
         group->fields = calloc(group->model->field_count ? group->model->field_count : 1, sizeof *group->fields);

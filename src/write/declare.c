@@ -212,6 +212,57 @@ trajlog_status trajlog_add_species(trajlog_writer *log, int32_t species, const c
     return end(log, schema_add_species(log->schema, species, symbol, atomic_number, &log->pending));
 }
 
+/* ---------------------------------------------------------------------------------------------------- particles --- */
+
+static trajlog_status set_count(trajlog_group *group, const int64_t *count, struct error *error)
+{
+    if (count == NULL) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the count is NULL");
+    if (group_is_once(group->model))
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "a `once` group has one number of particles");
+    if (group->particles.count != NULL)
+        return error_set(error, TRAJLOG_DUPLICATE_NAME, 0, "its particles have a count already");
+    return TRAJLOG_OK;
+}
+
+trajlog_status trajlog_set_count(trajlog_group *group, const int64_t *count)
+{
+    if (group == NULL) return refuse_null("trajlog_set_count", "group");
+    trajlog_writer *log = group->log;
+    if (!may_declare(log, "trajlog_set_count")) return log->error.status;
+    if (set_count(group, count, &log->pending) != TRAJLOG_OK) {
+        name_group(group);
+        return writer_stick(log);
+    }
+    trajlog_field *field = trajlog_add_field(group, COUNT_FIELD, TRAJLOG_INT64, TRAJLOG_SCALAR, count, NULL);
+    if (field == NULL) return log->error.status;
+    group->model->varying = true;
+    group->particles.count = count;
+    TRY(trajlog_set_role(field, TRAJLOG_ROLE_OBSERVABLE, NULL));
+    return trajlog_set_description(field, "the number of particles in the frame");
+}
+
+/* A callback's frame must be somewhere before it is permuted. */
+static trajlog_status prepare_order(trajlog_group *group)
+{
+    struct error *error = &group->log->pending;
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        trajlog_field *field = group->fields[i];
+        if (!particles_concern(&group->particles, field->model)) continue;
+        TRY(view_need_scratch(&field->view, field->model, error));
+    }
+    return TRAJLOG_OK;
+}
+
+trajlog_status trajlog_set_order(trajlog_group *group, const int64_t *order)
+{
+    if (group == NULL) return refuse_null("trajlog_set_order", "group");
+    TRY(writer_sticking(group->log));
+    group->particles.order = order;
+    if (order == NULL || prepare_order(group) == TRAJLOG_OK) return TRAJLOG_OK;
+    name_group(group);
+    return writer_stick(group->log);
+}
+
 /* ----------------------------------------------------------------------------------------------------- metadata --- */
 
 trajlog_status trajlog_set_metadata(trajlog_writer *log, const char *key, const char *text)

@@ -33,15 +33,26 @@ static bool is_valid(const trajlog_writer *log, int64_t step, double time)
 
 /* -------------------------------------------------------------------------------------------------------- frame --- */
 
+static trajlog_status copy_field(const trajlog_field *field, void *to, const void *state, struct error *error)
+{
+    const struct particles_view *particles = &field->group->particles;
+    if (particles_concern(particles, field->model))
+        return particles_copy(particles, &field->view, field->model, to, state, error);
+    return view_copy(&field->view, to, state, error);
+}
+
 trajlog_status group_copy(trajlog_group *group, void *section, const void *state)
 {
     struct error *error = &group->log->pending;
     const struct section_layout *layout = &group->log->layout.sections[group->index];
+    if (particles_look(&group->particles, error) != TRAJLOG_OK) {
+        error_prefix(error, "group \"%s\"", group->model->name);
+        return error->status;
+    }
     for (size_t i = 0; i < layout->field_count; i++) {
         if (layout->offsets[i] == FIELD_ABSENT) continue;
         trajlog_field *field = group->fields[i];
-        if (view_copy(&field->view, (unsigned char *)section + layout->offsets[i], state, error) == TRAJLOG_OK)
-            continue;
+        if (copy_field(field, (unsigned char *)section + layout->offsets[i], state, error) == TRAJLOG_OK) continue;
         error_prefix(error, "group \"%s\", field \"%s\"", group->model->name, field->model->name);
         return error->status;
     }

@@ -30,12 +30,19 @@ trajlog_status writer_complete_schema(trajlog_writer *log)
     return TRAJLOG_OK;
 }
 
+static trajlog_status prepare_field(trajlog_field *field, struct error *error)
+{
+    if (particles_concern(&field->group->particles, field->model)) field->view.needs_scratch = true;
+    return view_prepare(&field->view, field->model, error);
+}
+
 static trajlog_status prepare_views(trajlog_group *group)
 {
     struct error *error = &group->log->pending;
+    group->particles.capacity = particles_capacity(group->model);
     for (size_t i = 0; i < group->model->field_count; i++) {
         trajlog_field *field = group->fields[i];
-        if (!field->model->enabled || view_prepare(&field->view, field->model, error) == TRAJLOG_OK) continue;
+        if (!field->model->enabled || prepare_field(field, error) == TRAJLOG_OK) continue;
         error_prefix(error, "group \"%s\", field \"%s\"", group->model->name, field->model->name);
         return error->status;
     }

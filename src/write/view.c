@@ -34,7 +34,7 @@ static trajlog_status prepare_callback(struct view *view, const struct field *fi
     TRY(gather_make(&view->gather, field->stored_type, field->type, &field->shape, NULL, error));
     free(view->scratch);
     view->scratch = NULL;
-    if (view->gather.plain_copy) return TRAJLOG_OK;
+    if (view->gather.plain_copy && !view->needs_scratch) return TRAJLOG_OK;
     view->scratch = calloc(1, field->memory_bytes);
     if (view->scratch != NULL) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a frame of %zu bytes", field->memory_bytes);
@@ -64,6 +64,13 @@ trajlog_status view_prepare(struct view *view, const struct field *field, struct
         return prepare_callback(view, field, error);
     }
     return TRAJLOG_OK;
+}
+
+trajlog_status view_need_scratch(struct view *view, const struct field *field, struct error *error)
+{
+    if (view->needs_scratch) return TRAJLOG_OK;
+    view->needs_scratch = true;
+    return view->kind == VIEW_CALLBACK ? prepare_callback(view, field, error) : TRAJLOG_OK;
 }
 
 trajlog_status view_copy(const struct view *view, void *to, const void *state, struct error *error)

@@ -16,6 +16,7 @@ struct view {
     void *context;
     struct gather gather; /* from the array, or from `scratch`, to the frame */
     void *scratch;        /* what a callback fills, where that is not yet what is stored; owned */
+    bool needs_scratch;   /* a callback's frame is always filled there */
 };
 
 /* Each replaces the view, and allocates nothing. `strides` may be NULL: contiguous C order. INVALID_ARGUMENT. */
@@ -29,6 +30,9 @@ trajlog_status view_set_callback(struct view *view, const struct field *field, t
 
 /* Makes the view ready for the field as it is now: its stored type may have changed. MISSING_VIEW, OUT_OF_MEMORY. */
 trajlog_status view_prepare(struct view *view, const struct field *field, struct error *error);
+
+/* From here on a callback fills `scratch`, also where its bytes are what is stored. OUT_OF_MEMORY. */
+trajlog_status view_need_scratch(struct view *view, const struct field *field, struct error *error);
 
 /* Copies one frame, dense and in the stored type, to `to`. CALLBACK_FAILED, OUT_OF_RANGE. */
 trajlog_status view_copy(const struct view *view, void *to, const void *state, struct error *error);

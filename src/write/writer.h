@@ -9,6 +9,7 @@
 
 #include "model/config.h"
 #include "store/file.h"
+#include "write/particles.h"
 #include "write/view.h"
 #include "write/worker.h"
 
@@ -33,6 +34,7 @@ struct trajlog_group {
     uint32_t index;         /* in the schema */
     trajlog_field **fields; /* as the model's */
     struct schedule schedule;
+    struct particles_view particles;
     struct held_frame held;
     void *once; /* a `once` group's fields, from start to the file */
 };
