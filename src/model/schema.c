@@ -147,8 +147,9 @@ static trajlog_status group_new(const char *name, trajlog_frequency frequency, s
 static trajlog_status check_group(const struct schema *schema, const char *name, const trajlog_frequency *frequency,
                                   struct error *error)
 {
+    bool described = schema->described || strcmp(name, CHECKPOINT_GROUP) == 0;
     TRY(name_check(name, strlen(name), error));
-    TRY(check_frequency(frequency, schema->described, error));
+    TRY(check_frequency(frequency, described, error));
     if (schema_find_group(schema, name) != NULL) {
         return error_set(error, TRAJLOG_DUPLICATE_NAME, 0, "the name is taken by another group");
     }
@@ -185,9 +186,22 @@ trajlog_status schema_add_group(struct schema *schema, const char *name, trajlog
     trajlog_status status;
     *group = NULL;
     if (name == NULL) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "group: expected a name, got NULL");
-    status = add_group(schema, name, frequency, &added, error);
+    if (strcmp(name, CHECKPOINT_GROUP) == 0)
+        status = error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the name is kept for the group of checkpoints");
+    else status = add_group(schema, name, frequency, &added, error);
     if (status == TRAJLOG_OK) *group = added;
     else error_prefix(error, "group \"%.*s\"", MAX_PATH / 2, name);
+    return status;
+}
+
+trajlog_status schema_add_checkpoint(struct schema *schema, struct group **group, struct error *error)
+{
+    const trajlog_frequency frequency = {.kind = TRAJLOG_FREQUENCY_PREDICATE};
+    struct group *added = NULL;
+    trajlog_status status = add_group(schema, CHECKPOINT_GROUP, frequency, &added, error);
+    *group = added;
+    if (status == TRAJLOG_OK) added->checkpoint = true;
+    else error_prefix(error, "group \"" CHECKPOINT_GROUP "\"");
     return status;
 }
 

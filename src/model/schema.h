@@ -42,7 +42,8 @@ struct group {
     size_t field_count;
     struct json_t *metadata;
     bool enabled;
-    bool varying; /* the number of particles varies: the first dimension of their fields is a capacity */
+    bool varying;    /* the number of particles varies: the first dimension of their fields is a capacity */
+    bool checkpoint; /* its two rows are states to go on from, not a series */
 };
 
 struct schema {
@@ -67,6 +68,10 @@ void schema_free(struct schema *schema);
 /* Errors as trajlog_add_group and trajlog_add_field; messages name group and field. */
 trajlog_status schema_add_group(struct schema *schema, const char *name, trajlog_frequency frequency,
                                 struct group **group, struct error *error);
+/* The group of this name, which no other group may have. Its frequency is a predicate of nobody's: whoever goes through
+ * the groups for what is due leaves it out. Its fields are stored as they are, in full precision. */
+#define CHECKPOINT_GROUP "checkpoint"
+trajlog_status schema_add_checkpoint(struct schema *schema, struct group **group, struct error *error);
 trajlog_status schema_add_field(struct group *group, const char *name, trajlog_type type, trajlog_shape shape,
                                 const char *unit, struct field **field, struct error *error);
 trajlog_status group_set_frequency(struct group *group, trajlog_frequency frequency, struct error *error);

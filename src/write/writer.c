@@ -184,7 +184,8 @@ static trajlog_status set_up(trajlog_writer *log, const char *path, const trajlo
     take_settings(log, &options);
     TRY(read_config(log, &options));
     TRY(make_schema(log, &options));
-    return store_create(&log->store, path, options.existing, &log->pending);
+    struct store_options store_options = {.existing = options.existing};
+    return store_create(&log->store, path, &store_options, &log->pending);
 }
 
 trajlog_status trajlog_create(trajlog_writer **log, const char *path, const trajlog_options *options)

@@ -54,6 +54,8 @@ static void ok(struct scene *scene, trajlog_status status)
     if (status != TRAJLOG_OK) fail_msg("%s: %s", trajlog_status_name(status), scene->error.message);
 }
 
+static const struct store_options refuse = {.existing = TRAJLOG_REFUSE}, replace = {.existing = TRAJLOG_REPLACE};
+
 static struct group *add_group(struct scene *scene, const char *name, trajlog_frequency frequency)
 {
     struct group *group = NULL;
@@ -76,7 +78,7 @@ static void store_field_as(struct scene *scene, struct group *group, struct fiel
 
 static void create(struct scene *scene)
 {
-    ok(scene, store_create(&scene->store, scene->path, TRAJLOG_REFUSE, &scene->error));
+    ok(scene, store_create(&scene->store, scene->path, &refuse, &scene->error));
 }
 
 static void create_and_start(struct scene *scene)
@@ -230,7 +232,7 @@ static void refuses_an_existing_file(void **state)
     assert_non_null(old);
     fputs("precious", old);
     fclose(old);
-    assert_int_equal(store_create(&scene->store, scene->path, TRAJLOG_REFUSE, &scene->error), TRAJLOG_FILE_EXISTS);
+    assert_int_equal(store_create(&scene->store, scene->path, &refuse, &scene->error), TRAJLOG_FILE_EXISTS);
     assert_null(scene->store);
     assert_non_null(strstr(scene->error.message, scene->path));
 
@@ -247,7 +249,7 @@ static void replaces_an_existing_file(void **state)
     struct stat before, after;
     assert_int_equal(stat(scene->path, &before), 0);
     int held = open(scene->path, O_RDONLY | O_CLOEXEC); /* keeps the inode's number from being given out again */
-    ok(scene, store_create(&scene->store, scene->path, TRAJLOG_REPLACE, &scene->error));
+    ok(scene, store_create(&scene->store, scene->path, &replace, &scene->error));
     assert_int_equal(stat(scene->path, &after), 0);
     close(held);
     assert_int_not_equal(before.st_ino, after.st_ino);
@@ -264,17 +266,17 @@ static void a_second_writer_is_kept_out(void **state)
     create_and_start(scene);
     append(scene, 0, 7, (const void *const[]){&(int64_t){7}});
     commit(scene);
-    assert_int_equal(store_create(&second, scene->path, TRAJLOG_REPLACE, &scene->error), TRAJLOG_FILE_LOCKED);
+    assert_int_equal(store_create(&second, scene->path, &replace, &scene->error), TRAJLOG_FILE_LOCKED);
     assert_null(second);
     memset(&scene->error, 0, sizeof scene->error);
-    assert_int_equal(store_create(&second, scene->path, TRAJLOG_REFUSE, &scene->error), TRAJLOG_FILE_EXISTS);
+    assert_int_equal(store_create(&second, scene->path, &refuse, &scene->error), TRAJLOG_FILE_EXISTS);
     assert_null(second);
     memset(&scene->error, 0, sizeof scene->error);
     close_store(scene);
     hid_t file = open_closed(scene);
     assert_int_equal(rows_of(file, "g/x"), 1);
     H5Fclose(file);
-    ok(scene, store_create(&scene->store, scene->path, TRAJLOG_REPLACE, &scene->error));
+    ok(scene, store_create(&scene->store, scene->path, &replace, &scene->error));
     close_store(scene);
 }
 
@@ -283,17 +285,17 @@ static void says_why_it_cannot_create(void **state)
     struct scene *scene = *state;
     char path[128];
     snprintf(path, sizeof path, "%s/missing/run.h5", scene->directory);
-    assert_int_equal(store_create(&scene->store, path, TRAJLOG_REFUSE, &scene->error), TRAJLOG_NOT_FOUND);
+    assert_int_equal(store_create(&scene->store, path, &refuse, &scene->error), TRAJLOG_NOT_FOUND);
     assert_int_equal(scene->error.number, ENOENT);
     assert_non_null(strstr(scene->error.message, path));
 
     memset(&scene->error, 0, sizeof scene->error);
-    assert_int_equal(store_create(&scene->store, scene->directory, TRAJLOG_REPLACE, &scene->error),
+    assert_int_equal(store_create(&scene->store, scene->directory, &replace, &scene->error),
                      TRAJLOG_INVALID_ARGUMENT);
     memset(&scene->error, 0, sizeof scene->error);
-    assert_int_equal(store_create(&scene->store, "", TRAJLOG_REFUSE, &scene->error), TRAJLOG_INVALID_ARGUMENT);
+    assert_int_equal(store_create(&scene->store, "", &refuse, &scene->error), TRAJLOG_INVALID_ARGUMENT);
     memset(&scene->error, 0, sizeof scene->error);
-    assert_int_equal(store_create(&scene->store, "/proc/run.h5", TRAJLOG_REFUSE, &scene->error), TRAJLOG_NOT_FOUND);
+    assert_int_equal(store_create(&scene->store, "/proc/run.h5", &refuse, &scene->error), TRAJLOG_NOT_FOUND);
 }
 
 static void defines_groups_and_attributes(void **state)
@@ -661,7 +663,7 @@ static void writes_a_file_for_other_readers(void **state)
     add_every_field(scene, add_group(scene, "rows \xc3\x85", trajlog_every(1)));
     for (size_t i = 0; i < once->field_count; i++) assert_non_null(fields[i] = malloc(once->fields[i]->stored_bytes));
 
-    ok(scene, store_create(&scene->store, path ? path : scene->path, TRAJLOG_REFUSE, &scene->error));
+    ok(scene, store_create(&scene->store, path ? path : scene->path, &refuse, &scene->error));
     ok(scene, store_define(scene->store, scene->schema, &scene->error));
     fill_every_field(once, fields, 3);
     ok(scene, store_write_once(scene->store, 0, 0, 0.25, (const void *const *)fields, &scene->error));
