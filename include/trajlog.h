@@ -591,6 +591,9 @@ typedef struct trajlog_field_info {
     const char *storage;      /* in words: "87 rows per chunk, deflate 1" */
     int64_t stored_bytes;     /* that the dataset takes in the file */
     const char *metadata;     /* a JSON object */
+    trajlog_role role;        /* TRAJLOG_ROLE_NONE if none */
+    const char *particles;    /* the particles group that the role is in; "" if none */
+    int32_t varying; /* not 0: the first dimension is a capacity; the field "count" says how many there are */
 } trajlog_field_info;
 
 /* A range of frames that were given up because the queue was full. */
@@ -675,6 +678,19 @@ TRAJLOG_API trajlog_status trajlog_read(trajlog_reader *reader, const char *grou
 TRAJLOG_API trajlog_status trajlog_read_new(trajlog_reader *reader, const char *group, const char *field,
                                             trajlog_rows rows, trajlog_type type, void **data, int64_t *row_count);
 TRAJLOG_API void trajlog_free(void *data);
+
+/* The particles that there are, of a field whose number varies: those of the k-th row read are
+ * values[offsets[k], ...] to values[offsets[k + 1] - 1, ...], without padding. A single row gives a frame's particles. */
+typedef struct trajlog_ragged {
+    int64_t row_count;
+    int64_t *offsets; /* [row_count + 1], from 0 */
+    void *values;     /* [offsets[row_count], shape[1], ...] */
+} trajlog_ragged;
+/* Allocates both; free them with trajlog_ragged_free. Also for fields of a fixed number of particles: all of them live.
+ * Status: as trajlog_read_new; INVALID_ARGUMENT for a scalar field. *ragged is all zero on failure. */
+TRAJLOG_API trajlog_status trajlog_read_ragged(trajlog_reader *reader, const char *group, const char *field,
+                                               trajlog_rows rows, trajlog_type type, trajlog_ragged *ragged);
+TRAJLOG_API void trajlog_ragged_free(trajlog_ragged *ragged);
 
 /* One field of a selection. */
 typedef struct trajlog_request {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "read/scan.h"
 
@@ -31,6 +32,8 @@ static trajlog_status describe_field(struct scan_field *field, const struct fiel
     info->storage = dataset->storage ? dataset->storage : "not written";
     info->stored_bytes = dataset->stored_bytes;
     info->metadata = field->metadata;
+    info->role = model ? model->role : TRAJLOG_ROLE_NONE;
+    info->particles = model && model->particles ? model->particles : "";
     return TRAJLOG_OK;
 }
 
@@ -68,8 +71,11 @@ static trajlog_status describe_group(struct scan_group *group, const struct grou
     info->rows = group->rows;
     info->frequency = group->frequency;
     info->metadata = group->metadata;
-    for (size_t i = 0; i < group->field_count; i++)
-        TRY(describe_field(&group->fields[i], model ? model->fields[i] : NULL, &group->field_infos[i], error));
+    for (size_t i = 0; i < group->field_count; i++) {
+        const struct field *field = model ? model->fields[i] : NULL;
+        TRY(describe_field(&group->fields[i], field, &group->field_infos[i], error));
+        group->field_infos[i].varying = model && model->varying && role_is_of_particles(field->role);
+    }
     return TRAJLOG_OK;
 }
 

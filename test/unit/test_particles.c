@@ -120,6 +120,82 @@ static void padding_hides_what_is_not_there(void **state)
     trajlog_reader_close(&reader);
 }
 
+static void assert_ragged(const trajlog_ragged *ragged, const int64_t *steps, int64_t rows, const int64_t *counts,
+                          struct scene *scene)
+{
+    const double(*values)[3] = ragged->values;
+    int64_t offset = 0;
+    assert_int_equal(ragged->row_count, rows);
+    for (int64_t k = 0; k < rows; k++) {
+        fill(scene, steps[k], counts[steps[k]]);
+        assert_int_equal(ragged->offsets[k], offset);
+        assert_memory_equal(values + offset, scene->x, (size_t)scene->count * sizeof scene->x[0]);
+        offset += scene->count;
+    }
+    assert_int_equal(ragged->offsets[rows], offset);
+}
+
+static void the_reader_gives_what_is_there(void **state)
+{
+    struct scene *scene = *state;
+    static const int64_t counts[] = {3, 0, CAPACITY, 1}, all[] = {0, 1, 2, 3}, some[] = {3, 1, 3};
+    trajlog_ragged ragged;
+    create(scene, 0);
+    ok(trajlog_set_count(scene->group, &scene->count));
+    for (int64_t step = 0; step < 4; step++) {
+        fill(scene, step, counts[step]);
+        ok(trajlog_log(scene->log, step, (double)step));
+    }
+    trajlog_reader *reader = read_back(scene);
+    const trajlog_field_info *info = trajlog_reader_field(reader, 0, 0);
+    assert_int_equal(info->role, TRAJLOG_ROLE_POSITION);
+    assert_string_equal(info->particles, "all");
+    assert_true(info->varying);
+    ok(trajlog_read_ragged(reader, "trajectory", "x", trajlog_all_rows(), 0, &ragged));
+    assert_ragged(&ragged, all, 4, counts, scene);
+    trajlog_ragged_free(&ragged);
+    ok(trajlog_read_ragged(reader, "trajectory", "x", trajlog_row_list(some, 3), 0, &ragged));
+    assert_ragged(&ragged, some, 3, counts, scene);
+    trajlog_ragged_free(&ragged);
+    ok(trajlog_read_ragged(reader, "trajectory", "x", trajlog_row(2), 0, &ragged));
+    assert_ragged(&ragged, all + 2, 1, counts, scene);
+    trajlog_ragged_free(&ragged);
+    ok(trajlog_read_ragged(reader, "trajectory", "x", trajlog_row_range(0, 0, 1), 0, &ragged));
+    assert_int_equal(ragged.offsets[0], 0);
+    trajlog_ragged_free(&ragged);
+    /* The padding of ids is no uint8, and need not be. */
+    ok(trajlog_read_ragged(reader, "trajectory", "id", trajlog_all_rows(), TRAJLOG_UINT8, &ragged));
+    assert_int_equal(ragged.offsets[4], 10);
+    assert_int_equal(((uint8_t *)ragged.values)[4], 7 + 2);
+    trajlog_ragged_free(&ragged);
+    assert_int_equal(trajlog_read_ragged(reader, "trajectory", "count", trajlog_all_rows(), 0, &ragged),
+                     TRAJLOG_INVALID_ARGUMENT);
+    assert_null(ragged.offsets);
+    assert_int_equal(trajlog_read_ragged(reader, "trajectory", "y", trajlog_all_rows(), 0, &ragged), TRAJLOG_NOT_FOUND);
+    assert_int_equal(trajlog_read_ragged(reader, "trajectory", "x", trajlog_all_rows(), 0, NULL),
+                     TRAJLOG_INVALID_ARGUMENT);
+    trajlog_reader_close(&reader);
+}
+
+static void a_fixed_number_is_ragged_too(void **state)
+{
+    struct scene *scene = *state;
+    static const int64_t counts[] = {CAPACITY, CAPACITY}, all[] = {0, 1};
+    trajlog_ragged ragged;
+    create(scene, 0);
+    for (int64_t step = 0; step < 2; step++) {
+        fill(scene, step, CAPACITY);
+        ok(trajlog_log(scene->log, step, (double)step));
+    }
+    trajlog_reader *reader = read_back(scene);
+    assert_false(trajlog_reader_field(reader, 0, 0)->varying);
+    ok(trajlog_read_ragged(reader, "trajectory", "x", trajlog_all_rows(), 0, &ragged));
+    assert_ragged(&ragged, all, 2, counts, scene);
+    trajlog_ragged_free(&ragged);
+    trajlog_ragged_free(NULL);
+    trajlog_reader_close(&reader);
+}
+
 static void a_count_out_of_range_does_not_stick(void **state)
 {
     struct scene *scene = *state;
@@ -261,6 +337,8 @@ static void bad_counts_are_refused(void **state)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     TEST(padding_hides_what_is_not_there),
+    TEST(the_reader_gives_what_is_there),
+    TEST(a_fixed_number_is_ragged_too),
     TEST(a_count_out_of_range_does_not_stick),
     TEST(frames_are_in_the_order_that_is_given),
     TEST(every_kind_of_view_is_ordered_and_padded),
