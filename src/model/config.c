@@ -209,6 +209,19 @@ static trajlog_status check_seconds(const struct checker *checker, json_t *value
     return expected(checker, place, value, "a number > 0 and <= 1e9, in seconds");
 }
 
+static trajlog_status check_seconds_or_never(const struct checker *checker, json_t *value, const struct place *place)
+{
+    double seconds = json_number_value(value);
+    if (json_is_false(value) || (json_is_number(value) && seconds > 0 && seconds <= MAX_SECONDS)) return TRAJLOG_OK;
+    return expected(checker, place, value, "a number > 0 and <= 1e9, in seconds, or false: never");
+}
+
+static trajlog_status check_rows(const struct checker *checker, json_t *value, const struct place *place)
+{
+    if (is_integer_from(value, 1, INT64_MAX)) return TRAJLOG_OK;
+    return expected(checker, place, value, "an integer >= 1, a number of rows");
+}
+
 /* Bytes from "64 MiB"; 0 if that is no size from 1 to MAX_BYTES. */
 static int64_t size_from_text(const char *text)
 {
@@ -453,7 +466,18 @@ static trajlog_status check_queue(const struct checker *checker, json_t *value, 
 
 static trajlog_status check_commit(const struct checker *checker, json_t *value, const struct place *place)
 {
-    static const struct member members[] = {{"flush_seconds", check_seconds}};
+    static const struct member members[] = {
+        {"flush_seconds", check_seconds},
+        {"flush_rows", check_rows},
+        {"flush_bytes", check_size},
+        {"sync_seconds", check_seconds_or_never},
+    };
+    return check_members(checker, value, place, members, LENGTH(members));
+}
+
+static trajlog_status check_file(const struct checker *checker, json_t *value, const struct place *place)
+{
+    static const struct member members[] = {{"lock", check_truth}, {"accept_additions", check_truth}};
     return check_members(checker, value, place, members, LENGTH(members));
 }
 
@@ -463,6 +487,7 @@ static trajlog_status check_root(const struct checker *checker, json_t *value)
     static const struct member members[] = {
         {"queue", check_queue},
         {"commit", check_commit},
+        {"file", check_file},
         {"groups", check_groups},
     };
     return check_members(checker, value, &root, members, LENGTH(members));
@@ -591,13 +616,32 @@ static void apply_queue(const json_t *queue, struct settings *settings)
     settings->queue_frames = (size_t)integer_or(queue, "frames", (int64_t)settings->queue_frames);
 }
 
+static void apply_commit(const json_t *commit, struct settings *settings)
+{
+    const json_t *flush_seconds = json_object_get(commit, "flush_seconds");
+    const json_t *flush_bytes = json_object_get(commit, "flush_bytes");
+    const json_t *sync_seconds = json_object_get(commit, "sync_seconds");
+    if (flush_seconds != NULL) settings->flush_seconds = json_number_value(flush_seconds);
+    if (flush_bytes != NULL) settings->flush_bytes = size_of(flush_bytes);
+    if (sync_seconds != NULL)
+        settings->sync_seconds = json_is_false(sync_seconds) ? -1.0 : json_number_value(sync_seconds);
+    settings->flush_rows = integer_or(commit, "flush_rows", settings->flush_rows);
+}
+
+static void apply_file(const json_t *file, struct settings *settings)
+{
+    const json_t *lock = json_object_get(file, "lock");
+    const json_t *accept_additions = json_object_get(file, "accept_additions");
+    if (lock != NULL) settings->without_lock = json_is_false(lock);
+    if (accept_additions != NULL) settings->accept_additions = json_is_true(accept_additions);
+}
+
 void config_apply_settings(const struct config *config, struct settings *settings)
 {
-    const json_t *seconds;
     if (config == NULL) return;
     apply_queue(json_object_get(config->root, "queue"), settings);
-    seconds = json_object_get(json_object_get(config->root, "commit"), "flush_seconds");
-    if (seconds != NULL) settings->flush_seconds = json_number_value(seconds);
+    apply_commit(json_object_get(config->root, "commit"), settings);
+    apply_file(json_object_get(config->root, "file"), settings);
 }
 
 /* ------------------------------------------------------------------------------------------------------- schema --- */
@@ -750,6 +794,8 @@ static trajlog_status apply_group(const struct checker *checker, json_t *object,
     const json_t *enabled = json_object_get(object, "enabled");
     json_t *fields = json_object_get(object, "fields"), *value;
     struct place in, at = {.parent = &in, .number = 0};
+    if (group->checkpoint)
+        return complain(checker, place, POSITION_OF_KEY, "is the program's own, as it goes on from there");
     if (enabled != NULL) group->enabled = json_is_true(enabled);
     TRY(apply_frequency(checker, object, group, place));
     if (fields == NULL) return TRAJLOG_OK;

@@ -12,6 +12,9 @@ struct settings {
     size_t queue_bytes; /* 0: chosen from the frames */
     size_t queue_frames;
     double flush_seconds;
+    int64_t flush_rows, flush_bytes; /* 0: no bound */
+    double sync_seconds;             /* negative: never by time */
+    bool without_lock, accept_additions;
 };
 
 /* A parsed configuration; NULL stands for none. */
@@ -24,7 +27,7 @@ trajlog_status config_parse(const char *text, const char *name, struct config **
 trajlog_status config_read(const char *path, struct config **config, struct error *error);
 void config_free(struct config *config);
 
-/* Applies queue and commit settings; then, once the program has declared all, groups and fields. A group or field that
+/* Applies the settings of queue, commits and file; then, once the program has declared all, groups and fields. A group or field that
  * the program did not declare is INVALID_CONFIG, and the message lists those that it did. */
 void config_apply_settings(const struct config *config, struct settings *settings);
 trajlog_status config_apply_schema(const struct config *config, struct schema *schema, struct error *error);

@@ -47,7 +47,9 @@ static void queue_and_commit(void **state)
 {
     struct config *config =
         parsed("{\"queue\": {\"bytes\": \"32 MiB\", \"frames\": 7, \"policy\": \"drop_newest\",\n"
-               "\"block_seconds\": 2.5, \"synchronous\": true}, \"commit\": {\"flush_seconds\": 3}}");
+               "\"block_seconds\": 2.5, \"synchronous\": true}, \"commit\": {\"flush_seconds\": 3,\n"
+               "\"flush_rows\": 11, \"flush_bytes\": \"2 KiB\", \"sync_seconds\": 0.5},\n"
+               "\"file\": {\"lock\": false, \"accept_additions\": true}}");
     struct settings settings = {.flush_seconds = 1};
     (void)state;
     config_apply_settings(config, &settings);
@@ -56,13 +58,45 @@ static void queue_and_commit(void **state)
     assert_int_equal(settings.policy, TRAJLOG_DROP_NEWEST);
     assert_true(settings.block_seconds == 2.5 && settings.flush_seconds == 3);
     assert_true(settings.synchronous);
+    assert_int_equal(settings.flush_rows, 11);
+    assert_int_equal(settings.flush_bytes, 2048);
+    assert_true(settings.sync_seconds == 0.5);
+    assert_true(settings.without_lock && settings.accept_additions);
+    config_free(config);
+
+    config = parsed("{\"commit\": {\"sync_seconds\": false}, \"file\": {\"lock\": true, \"accept_additions\": false}}");
+    config_apply_settings(config, &settings);
+    assert_true(settings.sync_seconds < 0);
+    assert_int_equal(settings.flush_rows, 11);
+    assert_false(settings.without_lock || settings.accept_additions);
+    config_free(config);
+}
+
+static void checkpoints_are_the_programs_own(void **state)
+{
+    struct config *config = parsed("{\"groups\": {\"checkpoint\": {\"enabled\": false}}}");
+    struct schema *schema = program();
+    struct group *group;
+    struct error error = {0};
+    (void)state;
+    assert_int_equal(schema_add_checkpoint(schema, &group, NULL), TRAJLOG_OK);
+    assert_int_equal(config_apply_schema(config, schema, &error), TRAJLOG_INVALID_CONFIG);
+    assert_string_equal(error.message, "run.json:1:13: groups.checkpoint: is the program's own, as it goes on from "
+                                       "there");
+    assert_true(group->enabled);
+    schema_free(schema);
     config_free(config);
 }
 
 static void what_is_not_given_stays(void **state)
 {
     struct config *config = parsed("{\"queue\": {}}");
-    struct settings settings = {true, TRAJLOG_FAIL, 4, 5, 6, 7};
+    struct settings settings = {.synchronous = true,
+                                .policy = TRAJLOG_FAIL,
+                                .block_seconds = 4,
+                                .queue_bytes = 5,
+                                .queue_frames = 6,
+                                .flush_seconds = 7};
     struct schema *schema = applied("{\"groups\": {\"trajectory\": {\"fields\": {\"position\": {}}}}}");
     (void)state;
     config_apply_settings(config, &settings);
@@ -195,7 +229,7 @@ static void errors_name_line_column_and_key(void **state)
     refuse("{\"queue\": {\"frames\": 3,\n\t\"policiy\": \"fail\"}}",
            "run.json:2:2: queue.policiy: unknown key, did you mean \"policy\"? allowed: bytes, frames, policy, "
            "block_seconds, synchronous");
-    refuse("{\"quux\": {}}", "run.json:1:2: quux: unknown key; allowed: queue, commit, groups");
+    refuse("{\"quux\": {}}", "run.json:1:2: quux: unknown key; allowed: queue, commit, file, groups");
     refuse("{\"groups\": {\"\xc3\xa4 b\": {\"x\": 1}}}",
            "run.json:1:21: groups.\"\xc3\xa4 b\".x: unknown key; allowed: enabled, frequency, fields");
     refuse("{\"queue\": {\"bytes\": 1, \"bytes\": 2}}", "run.json:1:30: duplicate object key near '\"bytes\"'");
@@ -252,6 +286,14 @@ static void values_are_checked(void **state)
         "{\"queue\": {\"synchronous\": 1}}",
         "{\"queue\": []}",
         "{\"commit\": {\"flush_seconds\": -1}}",
+        "{\"commit\": {\"flush_seconds\": false}}",
+        "{\"commit\": {\"flush_rows\": 0}}",
+        "{\"commit\": {\"flush_rows\": 1.5}}",
+        "{\"commit\": {\"flush_bytes\": 0}}",
+        "{\"commit\": {\"sync_seconds\": 0}}",
+        "{\"commit\": {\"sync_seconds\": true}}",
+        "{\"file\": {\"lock\": 1}}",
+        "{\"file\": {\"accept_additions\": \"yes\"}}",
         "{\"commit\": {\"flush_seconds\": 1e10}}",
         "{\"groups\": []}",
         "{\"groups\": {\"g\": true}}",
@@ -397,6 +439,7 @@ static void positions(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(queue_and_commit),
+    cmocka_unit_test(checkpoints_are_the_programs_own),
     cmocka_unit_test(what_is_not_given_stays),
     cmocka_unit_test(sizes_in_bytes),
     cmocka_unit_test(frequencies),
