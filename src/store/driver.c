@@ -905,7 +905,6 @@ trajlog_status driver_create(struct driver **driver, const char *path, const str
         return status;
     }
     make_file_id(made->front.file_id);
-    made->front.has_record = true;
     *driver = made;
     return TRAJLOG_OK;
 }
@@ -941,7 +940,13 @@ static trajlog_status read_front(struct driver *driver, struct error *error)
     if (driver->front.true_end > driver->size)
         return error_set(error, TRAJLOG_INVALID_FILE, 0, "%s is cut short: %llu bytes of %llu", driver->path,
                          (unsigned long long)driver->size, (unsigned long long)driver->front.true_end);
-    if (!driver->front.has_record) make_file_id(driver->front.file_id);
+    /* Where our record goes, such a file has objects. */
+    if (!driver->front.has_record && driver->phase == PHASE_BATCH)
+        return error_set(
+            error, TRAJLOG_INVALID_FILE, 0,
+            "%s was not written by trajlog, or was copied by a program that rewrites HDF5 files: it cannot "
+            "be continued",
+            driver->path);
     memcpy(driver->superblock, driver->front.superblock, sizeof driver->superblock);
     superblock_set_end(driver->superblock, driver->front.true_end);
     driver->end_at_open = driver->space.end = driver->front.true_end;

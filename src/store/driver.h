@@ -44,7 +44,7 @@ struct driver;
 trajlog_status driver_create(struct driver **driver, const char *path, const struct driver_io *io, struct error *error);
 
 /* Takes an existing file up again, after a kill, a power loss or a clean close: replays or drops a journal that was
- * left behind, and finds the true end of the file. Errors: NOT_FOUND, INVALID_FILE (no superblock of version 2 or 3),
+ * left behind, and finds the true end of the file. Errors: NOT_FOUND, INVALID_FILE (not a file that the driver made),
  * IO_ERROR, OUT_OF_MEMORY. */
 trajlog_status driver_open(struct driver **driver, const char *path, const struct driver_io *io, struct error *error);
 

@@ -50,11 +50,11 @@ static void decode_record(struct front_page *page, const unsigned char *record)
 {
     if (memcmp(record, record_magic, sizeof record_magic) != 0) return;
     if (get_u32(record + RECORD_CHECKSUM) != checksum_lookup3(record, RECORD_CHECKSUM, 0)) return;
-    if (get_u64(record + ANNOUNCED) != superblock_end(page->superblock)) return;
-    if (get_u64(record + TRUE_END) > superblock_end(page->superblock)) return;
     page->has_record = true;
     memcpy(page->file_id, record + FILE_ID, sizeof page->file_id);
     page->sequence = get_u64(record + SEQUENCE);
+    if (get_u64(record + ANNOUNCED) != page->announced_end || get_u64(record + TRUE_END) > page->announced_end) return;
+    page->is_current = true;
     page->true_end = get_u64(record + TRUE_END);
 }
 

@@ -11,8 +11,9 @@
 
 struct front_page {
     unsigned char superblock[FRONT_PAGE_SUPERBLOCK];
-    bool has_record;
-    /* The record. It belongs to the superblock if that has the same end; another program may have changed the file. */
+    bool has_record; /* else that place belongs to HDF5: the file is not one of ours */
+    bool is_current; /* the record is of the same state as the superblock: no other program has moved the end since */
+    /* The record. If it is not current, both ends are the superblock's. */
     unsigned char file_id[16]; /* ties a journal to its file */
     uint64_t sequence;         /* of the commit; grows by one with each */
     uint64_t announced_end;    /* what the superblock says: no object lies behind it */

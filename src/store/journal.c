@@ -298,7 +298,7 @@ static trajlog_status belongs(const struct driver_io *io, const char *path, int 
     if (number != 0) return error_set(error, TRAJLOG_IO_ERROR, number, "cannot read %s", path);
     /* A front page that is broken by itself can only come from a torn write of ours. */
     *yes = !front_page_decode(&page, bytes);
-    if (*yes || !page.has_record || memcmp(page.file_id, text->identity.file_id, 16) != 0) return TRAJLOG_OK;
+    if (*yes || !page.is_current || memcmp(page.file_id, text->identity.file_id, 16) != 0) return TRAJLOG_OK;
     uint64_t sequence = text->identity.sequence;
     *yes = page.sequence >= sequence || (text->kind == JOURNAL_BATCH && page.sequence + 1 == sequence);
     if (text->kind == JOURNAL_BATCH && page.sequence > sequence) *yes = false;

@@ -31,6 +31,7 @@ struct recorder {
     long at;    /* the operation that fails, from 1 on */
     long count; /* operations so far */
     int failures;
+    bool no_sync; /* every sync fails */
 };
 
 static inline bool recorder_fails(struct recorder *recorder)
@@ -116,7 +117,8 @@ static inline int recorder_sync(void *context, int descriptor, bool data_only)
 {
     struct recorder *recorder = context;
     (void)data_only;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder->no_sync) errno = recorder->number;
+    if (recorder->no_sync || recorder_fails(recorder)) return -1;
     /* What is durable is for the log to say; the disk need not work for it. */
     recorder_log(recorder, "sync %llu\n", recorder_inode(descriptor));
     return 0;

@@ -116,7 +116,7 @@ static void the_front_page_comes_back(void **state)
     struct front_page read;
     assert_int_equal(pread(file, bytes, sizeof bytes, 0), sizeof bytes);
     assert_true(front_page_decode(&read, bytes));
-    assert_true(read.has_record);
+    assert_true(read.has_record && read.is_current);
     assert_int_equal(read.sequence, 10);
     assert_int_equal(read.true_end, 9000);
     assert_int_equal(read.announced_end, FILE_SIZE);
@@ -124,8 +124,12 @@ static void the_front_page_comes_back(void **state)
     /* Another program has moved the end: the record is not of this state. */
     superblock_set_end(bytes, FILE_SIZE + 1);
     assert_true(front_page_decode(&read, bytes));
-    assert_false(read.has_record);
+    assert_false(read.is_current);
+    assert_true(read.has_record);
     assert_int_equal(read.true_end, FILE_SIZE + 1);
+    bytes[70] ^= 1;
+    assert_true(front_page_decode(&read, bytes));
+    assert_false(read.has_record);
     for (size_t i = 0; i < 8 * FRONT_PAGE_SUPERBLOCK; i++) {
         bytes[i / 8] ^= (unsigned char)(1 << i % 8);
         assert_false(front_page_decode(&read, bytes));

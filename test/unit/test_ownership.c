@@ -63,33 +63,36 @@ static void a_second_writer_in_the_same_process_is_refused(void **state)
     is_free(file);
 }
 
-/* A child that owns the file, says so, and waits to be killed. */
-static pid_t start_owner(bool with_child, int *ready)
+/* A child that owns the file, and waits to be killed; if wanted, with a child of its own. Returns when all are there. */
+static pid_t start_owner(bool with_child, pid_t *grandchild)
 {
     int ends[2];
+    pid_t ready;
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         struct ownership *ownership;
-        pid_t grandchild = 0;
+        alarm(60);
         if (ownership_take(&ownership, file, false, NULL) != TRAJLOG_OK) _exit(1);
-        if (with_child && (grandchild = fork()) == 0)
-            for (;;) pause();
-        if (write(ends[1], &grandchild, sizeof grandchild) != sizeof grandchild) _exit(1);
+        if (with_child && fork() == 0) alarm(60);
+        ready = getpid();
+        if (write(ends[1], &ready, sizeof ready) != sizeof ready) _exit(1);
         for (;;) pause();
     }
     close(ends[1]);
-    *ready = ends[0];
+    for (int i = 0; i < 1 + with_child; i++) {
+        assert_int_equal(read(ends[0], &ready, sizeof ready), sizeof ready);
+        if (ready != child) *grandchild = ready;
+    }
+    close(ends[0]);
     return child;
 }
 
 static void another_process_is_refused_until_the_owner_is_killed(void **state)
 {
     (void)state;
-    int ready;
-    pid_t grandchild, child = start_owner(false, &ready);
-    assert_int_equal(read(ready, &grandchild, sizeof grandchild), sizeof grandchild);
+    pid_t child = start_owner(false, NULL);
     is_refused(file);
     assert_true(ownership_is_taken(file));
     kill(child, SIGKILL);
@@ -97,21 +100,17 @@ static void another_process_is_refused_until_the_owner_is_killed(void **state)
     assert_int_equal(access(lock, F_OK), 0); /* left by the killed one */
     assert_false(ownership_is_taken(file));
     is_free(file);
-    close(ready);
 }
 
 static void a_child_does_not_keep_what_its_killed_parent_owned(void **state)
 {
     (void)state;
-    int ready;
-    pid_t grandchild, child = start_owner(true, &ready);
-    assert_int_equal(read(ready, &grandchild, sizeof grandchild), sizeof grandchild);
+    pid_t grandchild = 0, child = start_owner(true, &grandchild);
     is_refused(file);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     is_free(file);
     kill(grandchild, SIGKILL);
-    close(ready);
 }
 
 static void a_forked_child_cannot_give_up_its_parents_file(void **state)
