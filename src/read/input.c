@@ -2,7 +2,10 @@
  * two opens of the same path in a process: a second reader would see the first one's old rows, and a reader beside a
  * writer rows that are not committed; a driver that compares no files is never shared. It takes locks, which fail on
  * network file systems and would disturb the writer. And it believes the file's size of the moment of opening, which a
- * file that is being written outgrows. */
+ * file that is being written outgrows.
+ *
+ * What a crash has left to be done, by a journal beside the file, is done here in memory: the journal's blocks lie over
+ * the file's bytes. While a writer is at work the journal is its business: the file is in order without it. */
 #include "read/input.h"
 
 #include <errno.h>
@@ -18,14 +21,31 @@
 #endif
 
 #include "store/hdf5_error.h"
+#include "store/journal.h"
+#include "store/ownership.h"
 
 _Static_assert(sizeof(hid_t) == sizeof(int64_t), "headers of this room carry hid_t as int64_t");
 
+/* The file as it is to be seen; shared by those who have it open. */
+struct source {
+    int users;
+    int descriptor;
+    struct journal_blocks blocks;
+};
+
 struct read_file {
     H5FD_t base; /* libhdf5's part, first */
-    int descriptor;
+    struct source *source;
     haddr_t end_of_addresses;
 };
+
+static void release(struct source *source)
+{
+    if (--source->users > 0) return;
+    if (source->descriptor >= 0) close(source->descriptor);
+    journal_blocks_free(&source->blocks);
+    free(source);
+}
 
 /* No waiting for the other end of a pipe, and nothing for a child to inherit. */
 static int open_descriptor(const char *path)
@@ -33,24 +53,25 @@ static int open_descriptor(const char *path)
     return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
+/* The access list carries the source. */
 static H5FD_t *read_open(const char *name, unsigned flags, hid_t access, haddr_t maximum)
 {
-    (void)access, (void)maximum;
-    if (flags & (H5F_ACC_RDWR | H5F_ACC_TRUNC | H5F_ACC_CREAT)) return NULL;
+    (void)name, (void)maximum;
+    struct source *const *source = H5Pget_driver_info(access);
+    if (!source || (flags & (H5F_ACC_RDWR | H5F_ACC_TRUNC | H5F_ACC_CREAT))) return NULL;
     struct read_file *file = calloc(1, sizeof *file);
     if (!file) return NULL;
-    file->descriptor = open_descriptor(name);
-    if (file->descriptor >= 0) return &file->base;
-    free(file);
-    return NULL;
+    file->source = *source;
+    file->source->users++;
+    return &file->base;
 }
 
 static herr_t read_close(H5FD_t *base)
 {
     struct read_file *file = (struct read_file *)base;
-    int result = close(file->descriptor);
+    release(file->source);
     free(file);
-    return result == 0 ? 0 : -1;
+    return 0;
 }
 
 static herr_t read_query(const H5FD_t *base, unsigned long *flags)
@@ -76,29 +97,27 @@ static herr_t read_set_eoa(H5FD_t *base, H5FD_mem_t type, haddr_t address)
 
 static haddr_t read_get_eof(const H5FD_t *base, H5FD_mem_t type)
 {
+    const struct source *source = ((const struct read_file *)base)->source;
     struct stat status;
     (void)type;
-    if (fstat(((const struct read_file *)base)->descriptor, &status) != 0) return HADDR_UNDEF;
-    return (haddr_t)status.st_size;
+    if (fstat(source->descriptor, &status) != 0) return HADDR_UNDEF;
+    haddr_t end = (haddr_t)status.st_size;
+    for (size_t i = 0; i < source->blocks.count; i++) {
+        const struct journal_block *block = &source->blocks.block[i];
+        if (block->address <= INT64_MAX - block->size && block->address + block->size > end)
+            end = block->address + block->size;
+    }
+    return end;
 }
 
 /* Past the end of the file there are zeros, as with libhdf5's own drivers. */
 static herr_t read_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, void *buffer)
 {
-    struct read_file *file = (struct read_file *)base;
-    char *to = buffer;
+    const struct source *source = ((struct read_file *)base)->source;
     (void)type, (void)transfer;
     if (address > INT64_MAX || size > (size_t)INT64_MAX - (size_t)address) return -1;
-    while (size > 0) {
-        ssize_t got = pread(file->descriptor, to, size, (off_t)address);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return -1;
-        if (got == 0) break;
-        to += got;
-        address += (haddr_t)got;
-        size -= (size_t)got;
-    }
-    memset(to, 0, size);
+    if (io_read_all(&driver_io_system, source->descriptor, buffer, size, address) != 0) return -1;
+    journal_blocks_overlay(&source->blocks, address, size, buffer);
     return 0;
 }
 
@@ -117,6 +136,7 @@ static const H5FD_class_t read_driver = {
     .name = "trajlog_read",
     .maxaddr = INT64_MAX,
     .fc_degree = H5F_CLOSE_STRONG,
+    .fapl_size = sizeof(struct source *),
     .open = read_open,
     .close = read_close,
     .query = read_query,
@@ -134,11 +154,11 @@ static const H5FD_class_t read_driver = {
 
 /* The properties hold the driver from here on. Registering it at each open leaves nothing behind that a host's H5close
  * could make stale. */
-static hid_t access_properties(void)
+static hid_t access_properties(struct source *source)
 {
     hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
     hid_t driver = H5FDregister(&read_driver);
-    bool complete = properties >= 0 && driver >= 0 && H5Pset_driver(properties, driver, NULL) >= 0 &&
+    bool complete = properties >= 0 && driver >= 0 && H5Pset_driver(properties, driver, &source) >= 0 &&
                     H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) >= 0 &&
                     H5Pset_metadata_read_attempts(properties, METADATA_ATTEMPTS) >= 0;
     if (driver >= 0 && H5FDunregister(driver) < 0) complete = false;
@@ -147,9 +167,43 @@ static hid_t access_properties(void)
     return H5I_INVALID_HID;
 }
 
-trajlog_status input_open(const char *path, int64_t *file, struct error *error)
+static trajlog_status take_journal(struct source *source, const char *path, struct error *error)
 {
-    hid_t properties = access_properties();
+    enum journal_finding finding = JOURNAL_NONE;
+    if (ownership_is_taken(path)) return TRAJLOG_OK;
+    TRY(journal_inspect(&driver_io_system, path, source->descriptor, false, &finding, &source->blocks, error));
+    /* Whoever has taken the file meanwhile brings it into order himself. */
+    if (finding == JOURNAL_NEEDED && ownership_is_taken(path)) journal_blocks_free(&source->blocks);
+    return TRAJLOG_OK;
+}
+
+/* The journal lies beside the file itself, where `path` is a symbolic link too. */
+static trajlog_status look_for_journal(struct source *source, const char *path, struct error *error)
+{
+    char *real = realpath(path, NULL);
+    if (!real) return error_set(error, TRAJLOG_IO_ERROR, errno, "the file's directory cannot be found");
+    trajlog_status status = take_journal(source, real, error);
+    free(real);
+    return status;
+}
+
+static trajlog_status open_source(struct source **source, const char *path, struct error *error)
+{
+    struct source *made = calloc(1, sizeof *made);
+    if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory to open it");
+    made->users = 1;
+    made->descriptor = open_descriptor(path);
+    trajlog_status status = TRAJLOG_OK;
+    if (made->descriptor < 0) status = error_set(error, TRAJLOG_IO_ERROR, errno, "the file cannot be opened");
+    if (status == TRAJLOG_OK) status = look_for_journal(made, path, error);
+    if (status == TRAJLOG_OK) *source = made;
+    else release(made);
+    return status;
+}
+
+static trajlog_status open_hdf5(struct source *source, const char *path, int64_t *file, struct error *error)
+{
+    hid_t properties = access_properties(source);
     if (properties < 0) return hdf5_error(error, "the file cannot be opened");
     /* As a live reader first, for then libhdf5 tries again when it meets metadata in mid-update; not every file can be
      * opened so. */
@@ -158,6 +212,15 @@ trajlog_status input_open(const char *path, int64_t *file, struct error *error)
     trajlog_status status = opened < 0 ? hdf5_error(error, "the file cannot be opened") : TRAJLOG_OK;
     H5Pclose(properties);
     *file = opened;
+    return status;
+}
+
+trajlog_status input_open(const char *path, int64_t *file, struct error *error)
+{
+    struct source *source = NULL;
+    TRY(open_source(&source, path, error));
+    trajlog_status status = open_hdf5(source, path, file, error);
+    release(source);
     return status;
 }
 

@@ -16,8 +16,9 @@ struct file_moment {
 trajlog_status input_look(const char *path, struct file_moment *moment, struct error *error);
 bool file_moment_equal(const struct file_moment *a, const struct file_moment *b);
 
-/* Opens the file read-only; *file is an hid_t, closed with H5Fclose, which also closes what is open in it. Under the
- * HDF5 lock. HDF5_ERROR, IO_ERROR. */
+/* Opens the file read-only, as a journal that a crash left beside it says that it is; *file is an hid_t, closed with
+ * H5Fclose, which also closes what is open in it. Under the HDF5 lock. HDF5_ERROR, IO_ERROR, INVALID_FILE (a journal
+ * that contradicts itself), OUT_OF_MEMORY. */
 trajlog_status input_open(const char *path, int64_t *file, struct error *error);
 
 #endif
