@@ -218,7 +218,10 @@ static trajlog_status set_role(struct schema *schema, struct field *field, trajl
 trajlog_status field_set_role(struct schema *schema, const struct group *group, struct field *field, trajlog_role role,
                               const char *particles, struct error *error)
 {
-    trajlog_status status = set_role(schema, field, role, particles == NULL ? "all" : particles, error);
+    trajlog_status status;
+    if (group->checkpoint && role != TRAJLOG_ROLE_NONE)
+        status = error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "a checkpoint's fields have no role");
+    else status = set_role(schema, field, role, particles == NULL ? "all" : particles, error);
     if (status != TRAJLOG_OK) error_prefix(error, "group \"%s\", field \"%s\"", group->name, field->name);
     return status;
 }

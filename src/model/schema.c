@@ -18,6 +18,7 @@ struct schema *schema_new(void)
 {
     struct schema *schema = calloc(1, sizeof *schema);
     if (schema == NULL) return NULL;
+    schema->version = 1;
     schema->index = name_index_new();
     schema->user = strdup("");
     schema->program = strdup("");
@@ -351,7 +352,10 @@ static trajlog_status set_stored_type(struct field *field, trajlog_type type, st
 trajlog_status field_set_stored_type(const struct group *group, struct field *field, trajlog_type type,
                                      struct error *error)
 {
-    trajlog_status status = set_stored_type(field, type, error);
+    trajlog_status status;
+    if (group->checkpoint && type != field->type)
+        status = error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "a checkpoint is stored as it is, in full precision");
+    else status = set_stored_type(field, type, error);
     if (status != TRAJLOG_OK) error_prefix(error, "group \"%s\", field \"%s\"", group->name, field->name);
     return status;
 }
@@ -394,6 +398,10 @@ trajlog_status field_set_storage(const struct group *group, struct field *field,
                                  struct error *error)
 {
     trajlog_status status = check_storage(storage, error);
+    bool plain = storage->chunk_rows == 0 && storage->compression != TRAJLOG_COMPRESSION_DEFLATE && !storage->checksum;
+    if (status == TRAJLOG_OK && group->checkpoint && !plain)
+        status = error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                           "a checkpoint is stored as it is, without chunk_rows, compression or checksum");
     if (status == TRAJLOG_OK) field->storage = *storage;
     else error_prefix(error, "group \"%s\", field \"%s\"", group->name, field->name);
     return status;

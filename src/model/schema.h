@@ -32,6 +32,7 @@ struct field {
     int64_t element_count;   /* of one frame */
     size_t memory_bytes;     /* of one frame, in `type` */
     size_t stored_bytes;     /* of one frame, in `stored_type` */
+    int64_t first_row;       /* rows before it are older than the field, and hold its fill value */
 };
 
 struct group {
@@ -52,6 +53,7 @@ struct schema {
     struct group **groups;    /* in the order of declaration; addresses are stable */
     size_t group_count;
     struct json_t *metadata;
+    int32_t version;                        /* 1, and one more with each resume that added groups or fields */
     struct presentation *presentation;      /* NULL: nothing declared */
     struct json_t *environment;             /* software and versions, an object of texts */
     char *user, *program, *program_version; /* "" if not given */

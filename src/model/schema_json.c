@@ -226,6 +226,7 @@ static json_t *field_to_json(const struct field *field)
         complete &= put(object, "role", json_string(role_name(field->role)));
         complete &= put(object, "particles", json_string(field->particles));
     }
+    if (field->first_row > 0) complete &= put(object, "first_row", json_integer(field->first_row));
     complete &= put_metadata(object, "metadata", field->metadata);
     return kept_if(complete, object);
 }
@@ -247,6 +248,7 @@ static json_t *group_to_json(const struct group *group)
     bool complete = put(object, "name", json_string(group->name));
     complete &= put(object, "frequency", frequency_to_json(&group->frequency));
     if (group->varying) complete &= put(object, "varying", json_true());
+    if (group->checkpoint) complete &= put(object, "checkpoint", json_true());
     complete &= put_metadata(object, "metadata", group->metadata);
     complete &= put(object, "fields", fields_to_json(group));
     return kept_if(complete, object);
@@ -321,6 +323,7 @@ char *schema_to_json(const struct schema *schema)
 {
     json_t *object = json_object();
     bool complete = put(object, "format", json_integer(TRAJLOG_FORMAT_VERSION));
+    if (schema->version > 1) complete &= put(object, "version", json_integer(schema->version));
     complete &= put(object, "created", json_string(schema->created));
     complete &= put(object, "user", json_string(schema->user));
     complete &= put(object, "program", program_to_json(schema));
@@ -336,7 +339,7 @@ char *schema_group_names_json(const struct schema *schema)
     json_t *list = json_array();
     bool complete = list != NULL;
     for (size_t i = 0; i < schema->group_count && complete; i++) {
-        if (!schema->groups[i]->enabled) continue;
+        if (!schema->groups[i]->enabled || schema->groups[i]->checkpoint) continue;
         complete = json_array_append_new(list, json_string(schema->groups[i]->name)) == 0;
     }
     return dump_and_free(kept_if(complete, list));
@@ -569,6 +572,8 @@ static trajlog_status field_options_from_json(const json_t *object, struct group
         TRY(storage_from_json(member, &storage, error));
         TRY(field_set_storage(group, field, &storage, error));
     }
+    TRY(get_integer(object, "first_row", &field->first_row, error));
+    if (field->first_row < 0) return expected(error, "first_row", "a row, from 0 on");
     return get_metadata(object, "metadata", &field->metadata, error);
 }
 
@@ -607,8 +612,12 @@ static trajlog_status add_group(const json_t *object, struct schema *schema, str
     json_t *member;
     trajlog_frequency frequency;
     int64_t *steps = NULL;
+    bool checkpoint = false;
     trajlog_status status;
     TRY(need_name(object, &name, error));
+    TRY(get_truth(object, "checkpoint", &checkpoint, error));
+    if (checkpoint && strcmp(name, CHECKPOINT_GROUP) == 0) return schema_add_checkpoint(schema, group, error);
+    if (checkpoint) return expected(error, "name", "\"" CHECKPOINT_GROUP "\", for the group of checkpoints");
     TRY(need(object, "frequency", JSON_OBJECT, "an object", &member, error));
     status = frequency_from_json(member, &frequency, &steps, error);
     if (status == TRAJLOG_OK) status = schema_add_group(schema, name, frequency, group, error);
@@ -730,6 +739,8 @@ static trajlog_status check_format(const json_t *root, struct error *error)
 static trajlog_status schema_from_root(const json_t *root, struct schema *schema, struct error *error)
 {
     TRY(check_format(root, error));
+    TRY(get_int32(root, "version", &schema->version, error));
+    if (schema->version < 1) return expected(error, "version", "a version of at least 1");
     TRY(get_copy(root, "created", &schema->created, error));
     TRY(get_copy(root, "user", &schema->user, error));
     TRY(program_from_json(root, schema, error));

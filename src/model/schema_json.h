@@ -22,7 +22,7 @@ const char *json_library_version(void);
 /* The enabled groups and fields, with everything the schema knows; free() it. NULL: out of memory. A text longer than
  * SCHEMA_MAX_TEXT must not go into a file: no reader takes it. */
 char *schema_to_json(const struct schema *schema);
-/* The names as a JSON list: `group_names` (all enabled groups), a group's `paths` (its enabled fields). free() it. */
+/* The names as a JSON list: `group_names` (all enabled groups but the checkpoints'), a group's `paths` (its enabled fields). free() it. */
 char *schema_group_names_json(const struct schema *schema);
 char *group_paths_json(const struct group *group);
 
