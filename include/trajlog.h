@@ -722,6 +722,26 @@ TRAJLOG_API trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_
 TRAJLOG_API trajlog_status trajlog_stream_next(trajlog_stream *stream, trajlog_block *block);
 TRAJLOG_API void trajlog_stream_close(trajlog_stream **stream);
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Checking
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* A rule of the H5MD 1.1 specification, and what a file makes of it. Valid during the call of the report. */
+typedef struct trajlog_h5md_rule {
+    const char *name;   /* "box.edges.shape" */
+    const char *text;   /* one sentence */
+    int64_t held;       /* places where it holds; with `broken` 0: there is nothing that it applies to */
+    int64_t broken;     /* places where it does not */
+    const char *detail; /* the first three of these, and what is found there; "" if none */
+} trajlog_h5md_rule;
+typedef void (*trajlog_h5md_report)(const trajlog_h5md_rule *rule, void *context);
+
+/* Examines any HDF5 file, whoever wrote it, and reports each rule in turn. `root` is the group that the H5MD tree begins
+ * at; NULL: the root group. Reads metadata, steps, times, ids and tuples, no other data. Any thread.
+ * Status: NOT_FOUND (the file, the root), INVALID_ARGUMENT, INVALID_FILE (no HDF5), IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
+TRAJLOG_API trajlog_status trajlog_check_h5md(const char *path, const char *root, trajlog_h5md_report report,
+                                              void *context);
+
 #ifdef __cplusplus
 }
 #endif

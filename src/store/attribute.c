@@ -29,19 +29,35 @@ static trajlog_status set_scalar(hid_t object, const char *name, hid_t file_type
 }
 
 /* `length` 0: variable. H5I_INVALID_HID on failure. */
-static hid_t text_type(size_t length)
+static hid_t text_type(size_t length, H5T_cset_t characters)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
     if (type < 0) return type;
-    if (H5Tset_size(type, length == 0 ? H5T_VARIABLE : length) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
-        return type;
+    if (H5Tset_size(type, length == 0 ? H5T_VARIABLE : length) >= 0 && H5Tset_cset(type, characters) >= 0) return type;
     H5Tclose(type);
     return H5I_INVALID_HID;
 }
 
+static bool is_ascii(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text >= 0x80) return false;
+    }
+    return true;
+}
+
+trajlog_status attribute_set_ascii_text(hid_t object, const char *name, const char *text, struct error *error)
+{
+    hid_t type = text_type(0, is_ascii(text) ? H5T_CSET_ASCII : H5T_CSET_UTF8);
+    if (type < 0) return hdf5_error(error, "cannot make the type of the attribute \"%s\"", name);
+    trajlog_status status = set_scalar(object, name, type, type, &text, error);
+    H5Tclose(type);
+    return status;
+}
+
 trajlog_status attribute_set_text(hid_t object, const char *name, const char *text, struct error *error)
 {
-    hid_t type = text_type(0);
+    hid_t type = text_type(0, H5T_CSET_UTF8);
     if (type < 0) return hdf5_error(error, "cannot make the type of the attribute \"%s\"", name);
     trajlog_status status = set_scalar(object, name, type, type, &text, error);
     H5Tclose(type);
@@ -65,7 +81,7 @@ trajlog_status attribute_set_float64(hid_t object, const char *name, double valu
 
 trajlog_status attribute_set_fixed_text(hid_t object, const char *name, const char *text, struct error *error)
 {
-    hid_t type = text_type(strlen(text) + 1);
+    hid_t type = text_type(strlen(text) + 1, H5T_CSET_UTF8);
     if (type < 0) return hdf5_error(error, "cannot make the type of the attribute \"%s\"", name);
     trajlog_status status = set_scalar(object, name, type, type, text, error);
     H5Tclose(type);
@@ -78,7 +94,7 @@ static trajlog_status set_fixed_text_list(hid_t object, const char *name, const 
     size_t length = 0;
     for (size_t i = 0; i < count; i++) length = strlen(texts[i]) > length ? strlen(texts[i]) : length;
     char *values = calloc(count, length + 1);
-    hid_t type = text_type(length + 1);
+    hid_t type = text_type(length + 1, H5T_CSET_UTF8);
     trajlog_status status;
     for (size_t i = 0; values != NULL && i < count; i++) strcpy(values + i * (length + 1), texts[i]);
     if (values == NULL) status = error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
@@ -93,7 +109,7 @@ trajlog_status attribute_set_text_list(hid_t object, const char *name, const cha
                                        bool fixed, struct error *error)
 {
     if (fixed) return set_fixed_text_list(object, name, texts, count, error);
-    hid_t type = text_type(0);
+    hid_t type = text_type(0, H5T_CSET_UTF8);
     if (type < 0) return hdf5_error(error, "cannot make the type of the attribute \"%s\"", name);
     trajlog_status status = set_values(object, name, type, type, texts, count, error);
     H5Tclose(type);

@@ -9,6 +9,8 @@
 
 /* A scalar attribute on an object. HDF5_ERROR names the attribute; the caller prefixes file and group. */
 trajlog_status attribute_set_text(hid_t object, const char *name, const char *text, struct error *error);
+/* The same, said to be ASCII where it is: what H5MD asks of units. */
+trajlog_status attribute_set_ascii_text(hid_t object, const char *name, const char *text, struct error *error);
 trajlog_status attribute_set_int32(hid_t object, const char *name, int32_t value, struct error *error);
 trajlog_status attribute_set_int64(hid_t object, const char *name, int64_t value, struct error *error);
 trajlog_status attribute_set_float64(hid_t object, const char *name, double value, struct error *error);

@@ -290,7 +290,7 @@ static trajlog_status set_json(struct store *store, hid_t object, const char *na
 
 static trajlog_status set_field_texts(struct store *store, hid_t dataset, const struct field *field)
 {
-    if (field->unit && field->unit[0]) TRY(attribute_set_text(dataset, "unit", field->unit, &store->failure));
+    if (field->unit && field->unit[0]) TRY(attribute_set_ascii_text(dataset, "unit", field->unit, &store->failure));
     if (field->description && field->description[0])
         TRY(attribute_set_text(dataset, "description", field->description, &store->failure));
     return TRAJLOG_OK;

@@ -119,7 +119,7 @@ static trajlog_status set_text(struct facade *facade, const char *path, const ch
 {
     hid_t object;
     TRY(open_object(facade, path, &object));
-    trajlog_status status = attribute_set_text(object, name, text, facade->error);
+    trajlog_status status = attribute_set_ascii_text(object, name, text, facade->error);
     H5Oclose(object);
     return status;
 }
@@ -198,7 +198,7 @@ static trajlog_status make_box(struct facade *facade, const struct planned_parti
     TRY(open_object(facade, path, &box));
     trajlog_status status = attribute_set_int32(box, "dimension", particles->dimension, facade->error);
     /* The specification says fixed length; h5py then gives bytes, which ZnH5MD takes for something else than "none". */
-    const bool fixed = facade->profile == TRAJLOG_PROFILE_STRICT;
+    const bool fixed = facade->profile != TRAJLOG_PROFILE_ZNH5MD;
     if (status == TRAJLOG_OK)
         status = attribute_set_text_list(box, "boundary", boundary, (size_t)particles->dimension, fixed, facade->error);
     H5Oclose(box);

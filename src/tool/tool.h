@@ -11,5 +11,6 @@ enum exit_status {
 
 /* Each gets its own name and arguments as argv, and returns an exit status. */
 int tool_info(int argc, char **argv);
+int tool_check(int argc, char **argv);
 
 #endif
