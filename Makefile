@@ -68,11 +68,13 @@ LIBRARY_SOURCES := $(wildcard src/model/*.c src/store/*.c src/write/*.c src/read
 LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(BUILD)/obj/%.o)
 TOOL_SOURCES    := $(wildcard src/tool/*.c)
 TOOL_OBJECTS    := $(TOOL_SOURCES:%.c=$(BUILD)/obj/%.o)
+BENCH_SHARED    := bench/harness.c bench/frames.c
 EXAMPLE_SOURCES := $(filter-out $(if $(HAVE_LAMMPS),,examples/lammps_log.c),$(wildcard examples/*.c))
 EXAMPLES        := $(EXAMPLE_SOURCES:%.c=$(BUILD)/%)
 UNIT_TESTS      := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 TEST_PROGRAMS   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/programs/*.c test/crash/*.c))
-C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/*/*.[ch])
+BENCHMARKS      := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out $(BENCH_SHARED),$(wildcard bench/*.c)))
+C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/*/*.[ch] bench/*.[ch])
 
 SHARED_NAME = libtrajlog.so.$(VERSION)
 SONAME      = libtrajlog.so.$(MAJOR)
@@ -160,7 +162,21 @@ $(BUILD)/test/programs/%: test/programs/%.c $(BUILD)/libtrajlog.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude $(HDF5_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
 
--include $(addsuffix .d,$(LIBRARY_OBJECTS) $(TOOL_OBJECTS) $(EXAMPLES) $(UNIT_TESTS) $(TEST_PROGRAMS))
+# Benchmarks: bench/NAME.c makes build/bench/NAME. Linked as a user's program, but for commit, which looks inside.
+$(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) $(DEPENDENCIES) -c $< -o $@
+
+BENCH_OBJECTS = $(BENCH_SHARED:%.c=$(BUILD)/%.o)
+BENCH_LIBRARY = $(BUILD)/libtrajlog.a
+$(BUILD)/bench/commit: BENCH_LIBRARY = $(BUILD)/libtrajlog-internal.a
+$(BUILD)/bench/commit: $(BUILD)/libtrajlog-internal.a
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BENCH_OBJECTS) $(BUILD)/libtrajlog.a
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed $(filter %.o,$^) $(BENCH_LIBRARY) -o $@ $(LIBS)
+.SECONDARY: $(BENCHMARKS:%=%.o) $(BENCH_OBJECTS)
+
+-include $(addsuffix .d,$(LIBRARY_OBJECTS) $(TOOL_OBJECTS) $(EXAMPLES) $(UNIT_TESTS) $(TEST_PROGRAMS) \
+    $(BENCHMARKS:%=%.o) $(BENCH_OBJECTS))
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Trying it
@@ -220,6 +236,19 @@ format: ## let clang-format rewrite the C files
 	clang-format -i $(C_FILES)
 
 # ----------------------------------------------------------------------------------------------------------------------
+# Benchmarks: TRAJLOG_BENCH_DIR is where they write, TRAJLOG_BENCH_FRAMES=file:particles what; doc/performance.md says more.
+
+benchmarks: all $(BENCHMARKS) ## build the benchmarks, without running them
+
+bench: benchmarks ## all benchmarks: a table, and build/bench.json
+	$(PYTHON) -B bench/run.py --build $(BUILD)
+	$(PYTHON) -B bench/report.py --build $(BUILD)
+
+bench-quick: benchmarks ## the same in less than a minute, and less exactly
+	$(PYTHON) -B bench/run.py --build $(BUILD) --quick
+	$(PYTHON) -B bench/report.py --build $(BUILD)
+
+# ----------------------------------------------------------------------------------------------------------------------
 # Installing
 
 INSTALL = install
@@ -255,7 +284,7 @@ help: ## this list
 
 FORCE:
 
-.PHONY: all library tool examples config demo readers tests test test-asan test-tsan test-valgrind lint format install \
-    uninstall clean help FORCE
+.PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-asan test-tsan \
+    test-valgrind lint format install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 endif

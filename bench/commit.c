@@ -1,0 +1,144 @@
+/* What the commit driver costs: the same chunks through it, with a commit each second, and through libhdf5's stock
+ * driver, with an H5Fflush each second. Looks inside the library. */
+#include <hdf5.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "frames.h"
+#include "store/driver.h"
+
+#define PARTICLES     1000
+#define ROWS          87 /* of 12 KB in a chunk of 1 MiB */
+#define FLUSH_SECONDS 1.0
+#define MOST_BYTES    ((int64_t)6 << 30)
+
+struct run {
+    char *path;
+    float *chunk;
+    double seconds;
+    struct driver *driver; /* NULL: stock */
+    hid_t file, dataset;
+    int64_t rows;
+};
+
+static void check(bool good, const char *what)
+{
+    if (!good) fail("commit: %s", what);
+}
+
+static void check_driver(trajlog_status status, const struct error *error)
+{
+    if (status != TRAJLOG_OK) fail("commit: %s", error->message);
+}
+
+static void make_dataset(struct run *run)
+{
+    const hsize_t dims[3] = {0, PARTICLES, 3}, most[3] = {H5S_UNLIMITED, H5S_UNLIMITED, 3};
+    const hsize_t chunk[3] = {ROWS, PARTICLES, 3};
+    hid_t space = H5Screate_simple(3, dims, most), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, 3, chunk);
+    H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
+    run->dataset = H5Dcreate2(run->file, "position", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    check(run->dataset >= 0, "H5Dcreate2");
+    H5Pclose(properties);
+    H5Sclose(space);
+}
+
+static void open_ours(struct run *run)
+{
+    struct error error = {0};
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    check_driver(driver_create(&run->driver, run->path, NULL, &error), &error);
+    check_driver(driver_use(run->driver, access, &error), &error);
+    run->file = H5Fcreate(run->path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    check(run->file >= 0 && H5Fflush(run->file, H5F_SCOPE_LOCAL) >= 0, "H5Fcreate");
+    check_driver(driver_show(run->driver, true, &error), &error);
+    make_dataset(run);
+    check(H5Fstart_swmr_write(run->file) >= 0 && H5Fflush(run->file, H5F_SCOPE_LOCAL) >= 0, "H5Fstart_swmr_write");
+    check_driver(driver_publish(run->driver, COMMIT_FLUSHED, &error), &error);
+    H5Pclose(access);
+}
+
+static void open_stock(struct run *run)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0, "H5Pset_libver_bounds");
+    run->file = H5Fcreate(run->path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    check(run->file >= 0, "H5Fcreate");
+    make_dataset(run);
+    H5Pclose(access);
+}
+
+static void write_chunk(struct run *run)
+{
+    const hsize_t offset[3] = {(hsize_t)run->rows, 0, 0};
+    const hsize_t extent[3] = {(hsize_t)(run->rows += ROWS), PARTICLES, 3};
+    check(H5Dset_extent(run->dataset, extent) >= 0, "H5Dset_extent");
+    check(H5Dwrite_chunk(run->dataset, H5P_DEFAULT, 0, offset, ROWS * FRAME_BYTES(PARTICLES), run->chunk) >= 0,
+          "H5Dwrite_chunk");
+}
+
+static void commit(struct run *run)
+{
+    struct error error = {0};
+    check(H5Fflush(run->file, H5F_SCOPE_LOCAL) >= 0, "H5Fflush");
+    if (run->driver != NULL) check_driver(driver_commit(run->driver, COMMIT_FLUSHED, &error), &error);
+}
+
+static void close_run(struct run *run)
+{
+    struct error error = {0};
+    check(H5Dclose(run->dataset) >= 0, "H5Dclose");
+    if (run->driver != NULL) {
+        commit(run);
+        check_driver(driver_finish(run->driver, COMMIT_FLUSHED, &error), &error);
+    }
+    check(H5Fclose(run->file) >= 0, "H5Fclose");
+    if (run->driver != NULL) check_driver(driver_error(run->driver, &error), &error);
+    driver_destroy(run->driver);
+    run->driver = NULL;
+}
+
+/* Seconds per byte. */
+static double write_run(struct run *run, void (*open)(struct run *run))
+{
+    double begin = seconds_now(), next = begin + FLUSH_SECONDS;
+    const int64_t chunk_bytes = (int64_t)(ROWS * FRAME_BYTES(PARTICLES));
+    run->rows = 0;
+    open(run);
+    for (double now = begin; now - begin < run->seconds; now = seconds_now()) {
+        if (run->rows / ROWS >= MOST_BYTES / chunk_bytes) break;
+        write_chunk(run);
+        if (now < next) continue;
+        commit(run);
+        next = now + FLUSH_SECONDS;
+    }
+    close_run(run);
+    double end = seconds_now();
+    unlink(run->path);
+    return (end - begin) / (double)(run->rows / ROWS * chunk_bytes);
+}
+
+static double write_ours(void *context)
+{
+    return write_run(context, open_ours);
+}
+
+static double write_stock(void *context)
+{
+    return write_run(context, open_stock);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = settings_parse(argc, argv);
+    struct frames frames = frames_load(&settings);
+    struct run run = {.path = path_in(&settings, "commit.h5"),
+                      .chunk = frames_make(&frames, PARTICLES, ROWS),
+                      .seconds = settings.quick ? 1.3 : 2.5};
+    compare("commit_overhead", PEER_BY_OURS, write_ours, write_stock, &run, (int)choose(&settings, 11, 1), 1.0);
+    free(run.chunk);
+    free(run.path);
+    frames_free(&frames);
+    return 0;
+}

@@ -1,0 +1,259 @@
+/* Throughput from open to close, against write(2), and against libhdf5 called in each step. All sides write to the same
+ * directory, and nothing is synced. */
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frames.h"
+
+#define PIECE ((size_t)1 << 20)
+
+struct drain {
+    char *path;
+    int64_t particles, count;
+    float *pool; /* [pool_count] frames, logged in turns */
+    int64_t pool_count;
+    const char *config;
+};
+
+static float *pool_frame(const struct drain *drain, int64_t i)
+{
+    return drain->pool + (i % drain->pool_count) * drain->particles * 3;
+}
+
+static double total_bytes(const struct drain *drain)
+{
+    return (double)drain->count * (double)FRAME_BYTES(drain->particles);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Frames
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static double drain_log(void *context)
+{
+    const struct drain *drain = context;
+    unlink(drain->path);
+    double begin = seconds_now();
+    trajlog_writer *log = NULL;
+    trajlog_options options = trajlog_default_options();
+    options.config_text = drain->config;
+    check_log(log, trajlog_create(&log, drain->path, &options));
+    trajlog_group *group = trajlog_add_group(log, "trajectory", trajlog_every(1));
+    trajlog_field *field =
+        trajlog_add_field(group, "position", TRAJLOG_FLOAT32, TRAJLOG_SHAPE(drain->particles, 3), drain->pool, "nm");
+    for (int64_t i = 0; i < drain->count; i++) {
+        trajlog_status status = trajlog_bind(field, pool_frame(drain, i), NULL);
+        if (status == TRAJLOG_OK) status = trajlog_log(log, i, (double)i);
+        check_log(log, status);
+    }
+    close_log(&log);
+    double end = seconds_now();
+    unlink(drain->path);
+    return end - begin;
+}
+
+static void write_all(int descriptor, const unsigned char *from, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t written = write(descriptor, from, bytes < PIECE ? bytes : PIECE);
+        if (written < 0) fail("write: %s", strerror(errno));
+        from += written;
+        bytes -= (size_t)written;
+    }
+}
+
+/* The pool's frames lie one after the other, so the pieces need not be whole frames. */
+static double drain_write(void *context)
+{
+    const struct drain *drain = context;
+    size_t left = (size_t)total_bytes(drain), pool = (size_t)drain->pool_count * FRAME_BYTES(drain->particles);
+    unlink(drain->path);
+    double begin = seconds_now();
+    int descriptor = open(drain->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (descriptor < 0) fail("%s: %s", drain->path, strerror(errno));
+    for (; left > 0; left -= left < pool ? left : pool)
+        write_all(descriptor, (const unsigned char *)drain->pool, left < pool ? left : pool);
+    if (close(descriptor) != 0) fail("%s: %s", drain->path, strerror(errno));
+    double end = seconds_now();
+    unlink(drain->path);
+    return end - begin;
+}
+
+/* A growing dataset of libhdf5's, without filters. */
+static hid_t make_dataset(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hsize_t chunk_rows)
+{
+    hsize_t first[3] = {0}, most[3] = {H5S_UNLIMITED}, chunk[3] = {chunk_rows};
+    for (int i = 1; i < rank; i++) first[i] = most[i] = chunk[i] = dims[i];
+    hid_t space = H5Screate_simple(rank, first, most), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, rank, chunk);
+    hid_t dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    if (dataset < 0) fail("H5Dcreate2: %s", name);
+    H5Pclose(properties);
+    H5Sclose(space);
+    return dataset;
+}
+
+/* What MD codes do: extend, select, write. */
+static void append_row(hid_t dataset, hid_t type, int rank, const hsize_t *dims, hsize_t row, const void *data)
+{
+    hsize_t extent[3] = {row + 1}, start[3] = {row}, count[3] = {1};
+    for (int i = 1; i < rank; i++) extent[i] = count[i] = dims[i];
+    if (H5Dset_extent(dataset, extent) < 0) fail("H5Dset_extent");
+    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    if (H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, data) < 0) fail("H5Dwrite");
+    H5Sclose(memory);
+    H5Sclose(space);
+}
+
+static double drain_naive(void *context)
+{
+    const struct drain *drain = context;
+    const hsize_t dims[3] = {0, (hsize_t)drain->particles, 3};
+    unlink(drain->path);
+    double begin = seconds_now();
+    hid_t file = H5Fcreate(drain->path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t dataset = make_dataset(file, "position", H5T_IEEE_F32LE, 3, dims, 1);
+    for (int64_t i = 0; i < drain->count; i++)
+        append_row(dataset, H5T_NATIVE_FLOAT, 3, dims, (hsize_t)i, pool_frame(drain, i));
+    H5Dclose(dataset);
+    if (H5Fclose(file) < 0) fail("H5Fclose");
+    double end = seconds_now();
+    unlink(drain->path);
+    return end - begin;
+}
+
+static struct drain drain_make(const struct settings *settings, const struct frames *frames, int64_t particles,
+                               int64_t bytes)
+{
+    struct drain drain = {.path = path_in(settings, "drain.h5"), .particles = particles};
+    drain.pool_count = (int64_t)((size_t)24000000 / FRAME_BYTES(particles));
+    drain.count = bytes / (int64_t)FRAME_BYTES(particles);
+    drain.pool = frames_make(frames, particles, drain.pool_count);
+    return drain;
+}
+
+static void drain_free(struct drain *drain)
+{
+    free(drain->pool);
+    free(drain->path);
+}
+
+static void drain_vs(const struct settings *settings, const struct frames *frames, const char *name, measurement peer,
+                     int64_t particles, int64_t bytes, int repetitions)
+{
+    struct drain drain = drain_make(settings, frames, particles, bytes);
+    compare(name, PEER_BY_OURS, drain_log, peer, &drain, repetitions, total_bytes(&drain));
+    drain_free(&drain);
+}
+
+/* How rows per chunk change the throughput of 12 KB frames. */
+static void scan_chunk_rows(const struct settings *settings, const struct frames *frames)
+{
+    static const int chunk_rows[] = {1, 3, 10, 29, 87, 260, 870};
+    enum { POINTS = sizeof chunk_rows / sizeof chunk_rows[0] };
+    struct drain drain = drain_make(settings, frames, 1000, (int64_t)200 << 20);
+    double x[POINTS], y[POINTS];
+    for (int i = 0; i < POINTS; i++) {
+        char config[200];
+        double samples[5];
+        snprintf(config, sizeof config,
+                 "{\"groups\": {\"trajectory\": {\"fields\": {\"position\": {\"chunk_rows\": %d}}}}}", chunk_rows[i]);
+        drain.config = config;
+        for (int j = 0; j < 5; j++) samples[j] = total_bytes(&drain) / drain_log(&drain);
+        x[i] = chunk_rows[i];
+        y[i] = 1e-6 * summarize(samples, 5).median;
+    }
+    print_series("chunk_rows", "rows of 12 KB per chunk", "MB/s", x, y, POINTS);
+    drain_free(&drain);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Records of eight doubles
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+struct records {
+    char *path;
+    int64_t count, naive_count;
+};
+
+static const char *const record_names[8] = {"potential", "kinetic", "total", "temperature",
+                                            "pressure",  "volume",  "px",    "py"};
+
+/* Seconds per record. */
+static double log_records(void *context)
+{
+    const struct records *records = context;
+    double values[8] = {0};
+    unlink(records->path);
+    double begin = seconds_now();
+    trajlog_writer *log = NULL;
+    check_log(log, trajlog_create(&log, records->path, NULL));
+    trajlog_group *group = trajlog_add_group(log, "thermo", trajlog_every(1));
+    for (int i = 0; i < 8; i++)
+        trajlog_add_field(group, record_names[i], TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &values[i], NULL);
+    for (int64_t i = 0; i < records->count; i++) {
+        for (int k = 0; k < 8; k++) values[k] = (double)(i + k);
+        check_log(log, trajlog_log(log, i, (double)i));
+    }
+    close_log(&log);
+    double end = seconds_now();
+    unlink(records->path);
+    return (end - begin) / (double)records->count;
+}
+
+/* With chunks of 1024 rows, which is kinder than the 1-element chunks of several MD codes. */
+static double write_records(void *context)
+{
+    const struct records *records = context;
+    const hsize_t dims[1] = {0};
+    hid_t datasets[8];
+    unlink(records->path);
+    double begin = seconds_now();
+    hid_t file = H5Fcreate(records->path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    for (int i = 0; i < 8; i++) datasets[i] = make_dataset(file, record_names[i], H5T_IEEE_F64LE, 1, dims, 1024);
+    for (int64_t i = 0; i < records->naive_count; i++) {
+        for (int k = 0; k < 8; k++) {
+            double value = (double)(i + k);
+            append_row(datasets[k], H5T_NATIVE_DOUBLE, 1, dims, (hsize_t)i, &value);
+        }
+    }
+    for (int i = 0; i < 8; i++) H5Dclose(datasets[i]);
+    if (H5Fclose(file) < 0) fail("H5Fclose");
+    double end = seconds_now();
+    unlink(records->path);
+    return (end - begin) / (double)records->naive_count;
+}
+
+static void scalars_vs_naive(const struct settings *settings)
+{
+    struct records records = {.path = path_in(settings, "records.h5"),
+                              .count = choose(settings, 4000000, 1000000),
+                              .naive_count = choose(settings, 20000, 5000)};
+    compare("scalars_vs_naive", PEER_BY_OURS, log_records, write_records, &records, (int)choose(settings, 9, 3), 0);
+    free(records.path);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = settings_parse(argc, argv);
+    struct frames frames = frames_load(&settings);
+    const int repetitions = (int)choose(&settings, 15, 3);
+    drain_vs(&settings, &frames, "drain_vs_write_12k", drain_write, 1000, choose(&settings, 600000000, 240000000),
+             repetitions);
+    drain_vs(&settings, &frames, "drain_vs_write_1m2", drain_write, 100000, choose(&settings, 1200000000, 240000000),
+             repetitions);
+    drain_vs(&settings, &frames, "drain_vs_write_12m", drain_write, 1000000, choose(&settings, 1200000000, 360000000),
+             repetitions);
+    drain_vs(&settings, &frames, "drain_vs_naive_12k", drain_naive, 1000, choose(&settings, 240000000, 60000000),
+             repetitions);
+    scalars_vs_naive(&settings);
+    if (!settings.quick) scan_chunk_rows(&settings, &frames);
+    frames_free(&frames);
+    return 0;
+}

@@ -1,0 +1,111 @@
+/* Reading a log from its first row to its last, against read(2); from the page cache. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frames.h"
+
+#define PIECE ((size_t)1 << 20)
+
+struct reading {
+    char *log_path, *raw_path;
+    size_t bytes; /* of all frames */
+    void *piece;
+};
+
+static double read_log(const char *path, size_t *bytes)
+{
+    const char *fields[] = {"position"};
+    trajlog_reader *reader = NULL;
+    trajlog_stream *stream = NULL;
+    trajlog_block block;
+    trajlog_status status;
+    *bytes = 0;
+    double begin = seconds_now();
+    check_reader(reader, trajlog_open(&reader, path));
+    int32_t field = trajlog_find_field(reader, "trajectory", "position");
+    const trajlog_field_info *info = trajlog_reader_field(reader, trajlog_find_group(reader, "trajectory"), field);
+    const size_t row = FRAME_BYTES(info->shape.dims[0]);
+    check_reader(reader, trajlog_stream_open(&stream, reader, "trajectory", trajlog_all_rows(), fields, NULL, 1, 0));
+    while ((status = trajlog_stream_next(stream, &block)) == TRAJLOG_OK) *bytes += (size_t)block.row_count * row;
+    if (status != TRAJLOG_END) check_reader(reader, status);
+    trajlog_stream_close(&stream);
+    trajlog_reader_close(&reader);
+    return seconds_now() - begin;
+}
+
+static double read_ours(void *context)
+{
+    const struct reading *reading = context;
+    size_t bytes;
+    double seconds = read_log(reading->log_path, &bytes);
+    if (bytes != reading->bytes) fail("%s: %zu bytes, expected %zu", reading->log_path, bytes, reading->bytes);
+    return seconds;
+}
+
+static double read_raw(void *context)
+{
+    const struct reading *reading = context;
+    ssize_t got;
+    size_t bytes = 0;
+    double begin = seconds_now();
+    int descriptor = open(reading->raw_path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) fail("%s: %s", reading->raw_path, strerror(errno));
+    while ((got = read(descriptor, reading->piece, PIECE)) > 0) bytes += (size_t)got;
+    close(descriptor);
+    double end = seconds_now();
+    if (bytes != reading->bytes) fail("%s: %zu bytes, expected %zu", reading->raw_path, bytes, reading->bytes);
+    return end - begin;
+}
+
+/* The same frames in both files. */
+static void write_files(struct reading *reading, const struct frames *frames, int64_t count)
+{
+    float *position = frames_make(frames, frames->particles, 1);
+    trajlog_writer *log = log_positions(reading->log_path, frames->particles, position, NULL);
+    int descriptor = open(reading->raw_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (descriptor < 0) fail("%s: %s", reading->raw_path, strerror(errno));
+    for (int64_t i = 0; i < count; i++) {
+        frames_fill(frames, i, frames->particles, position);
+        check_log(log, trajlog_log(log, i, (double)i));
+        size_t row = FRAME_BYTES(frames->particles);
+        if (write(descriptor, position, row) != (ssize_t)row) fail("%s: cannot be written", reading->raw_path);
+    }
+    close(descriptor);
+    close_log(&log);
+    free(position);
+    reading->bytes = (size_t)count * FRAME_BYTES(frames->particles);
+}
+
+static void read_vs_read2(const struct settings *settings, const struct frames *frames)
+{
+    struct reading reading = {.log_path = path_in(settings, "read.h5"), .raw_path = path_in(settings, "read.raw")};
+    reading.piece = allocate(PIECE);
+    int64_t bytes = choose(settings, 800000000, 200000000);
+    write_files(&reading, frames, bytes / (int64_t)FRAME_BYTES(frames->particles) + 1);
+    compare("read_vs_read2", PEER_BY_OURS, read_ours, read_raw, &reading, (int)choose(settings, 15, 5),
+            (double)reading.bytes);
+    unlink(reading.log_path);
+    unlink(reading.raw_path);
+    free(reading.log_path);
+    free(reading.raw_path);
+    free(reading.piece);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = settings_parse(argc, argv);
+    if (is_raw(&settings, "read")) {
+        size_t bytes;
+        if (settings.file == NULL) fail("--raw read: expected --file");
+        double seconds = read_log(settings.file, &bytes);
+        print_raw(seconds, (int64_t)bytes);
+        return 0;
+    }
+    struct frames frames = frames_load(&settings);
+    read_vs_read2(&settings, &frames);
+    frames_free(&frames);
+    return 0;
+}
