@@ -72,7 +72,7 @@ BENCH_SHARED    := bench/harness.c bench/frames.c
 EXAMPLE_SOURCES := $(filter-out $(if $(HAVE_LAMMPS),,examples/lammps_log.c),$(wildcard examples/*.c))
 EXAMPLES        := $(EXAMPLE_SOURCES:%.c=$(BUILD)/%)
 UNIT_TESTS      := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
-TEST_PROGRAMS   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/programs/*.c test/crash/*.c))
+TEST_PROGRAMS   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/programs/*.c test/crash/*.c test/campaign/*.c))
 BENCHMARKS      := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out $(BENCH_SHARED),$(wildcard bench/*.c)))
 C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/*/*.[ch] bench/*.[ch])
 
@@ -158,9 +158,15 @@ $(BUILD)/test/crash/%: test/crash/%.c $(BUILD)/libtrajlog-internal.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) -Itest $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
 
 # Programs that black-box tests run: test/programs/NAME.c makes build/test/programs/NAME, linked as a user's would be.
+# Those to be killed are in test/campaign.
+define USER_PROGRAM
+@mkdir -p $(@D)
+$(Q)$(CC) $(ALL_CFLAGS) -Iinclude $(HDF5_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
+endef
 $(BUILD)/test/programs/%: test/programs/%.c $(BUILD)/libtrajlog.a
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude $(HDF5_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
+	$(USER_PROGRAM)
+$(BUILD)/test/campaign/%: test/campaign/%.c $(BUILD)/libtrajlog.a
+	$(USER_PROGRAM)
 
 # Benchmarks: bench/NAME.c makes build/bench/NAME. Linked as a user's program, but for commit, which looks inside.
 $(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
@@ -222,6 +228,9 @@ test-tsan: ## queue, worker and writer under ThreadSanitizer
 
 test-valgrind: tests ## the C tests under valgrind
 	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full' $(PYTEST) $(PYTEST_FLAGS) test/unit
+
+kill-test: tests ## 200 random kills, which are part of the tests too
+	$(PYTEST) $(PYTEST_FLAGS) test/campaign/test_kill.py
 
 # The functions that scripts/lint.h tells about, where they are defined.
 ERROR_SOURCES = src/model/status.c src/store/hdf5_error.c
@@ -285,6 +294,6 @@ help: ## this list
 FORCE:
 
 .PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-asan test-tsan \
-    test-valgrind lint format install uninstall clean help FORCE
+    kill-test test-valgrind lint format install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 endif

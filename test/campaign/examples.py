@@ -1,0 +1,112 @@
+"""Cases with the example programs: md_argon and mc_gcmc, killed, against the same run uninterrupted."""
+
+import json
+import random
+import subprocess
+
+import h5py
+
+import campaign
+import verdict
+
+
+def random_arguments(chance):
+    """A program and what its results follow from; few, so that the whole runs can be kept."""
+    seed = str(chance.randint(1, 3))
+    if chance.random() < 0.5:
+        size, steps, every = chance.choice([("50", "4000", "5"), ("500", "300", "1"), ("3000", "40", "2")])
+        return "md_argon", ["--seed", seed, "--atoms", size, "--steps", steps, "--every", every]
+    capacity, steps, every = chance.choice([("64", "3000", "3"), ("512", "500", "10"), ("20000", "150", "1")])
+    return "mc_gcmc", ["--seed", seed, "--capacity", capacity, "--steps", steps, "--every", every]
+
+
+def random_field(chance):
+    field = {}
+    if chance.random() < 0.5:
+        field.update(compression="deflate", level=chance.randint(1, 9))
+    if chance.random() < 0.3:
+        field["checksum"] = True
+    if chance.random() < 0.3:
+        field["chunk_rows"] = chance.randint(1, 50)
+    return field
+
+
+def random_config(chance):
+    """How it is stored, which changes nothing of what is read."""
+    config = {"commit": {"flush_seconds": 10 ** chance.uniform(-3, 0)}, "queue": {}}
+    if chance.random() < 0.2:
+        config["queue"]["synchronous"] = True
+    if chance.random() < 0.3:
+        config["queue"]["frames"] = chance.randint(1, 50)
+    config["groups"] = {"trajectory": {"fields": {"position": random_field(chance)}}}
+    return config
+
+
+class ExampleCase:
+    def __init__(self, build, directory, seed, number):
+        self.build, self.directory = build, directory
+        self.chance = random.Random(f"{seed} {number}")
+        self.path = directory / "run.h5"
+        self.result = campaign.Result(number, "", 0, 0)
+
+    def run(self):
+        program, arguments = random_arguments(self.chance)
+        moment = campaign.Moment(self.chance)
+        self.result.what = f"{program} {' '.join(arguments)} killed {moment}"
+        whole = self.directory / "whole.h5"
+        command = [self.build / "examples" / program, *arguments, "--quiet"]
+        subprocess.run([*command, "--out", whole], check=True, stdin=subprocess.DEVNULL, timeout=campaign.LONGEST)
+        config = self.directory / "config.json"
+        config.write_text(json.dumps(random_config(self.chance)))
+        self.kill([*command, "--config", config, "--out", self.path], moment)
+        rows = self.judge(whole)
+        whole.unlink()
+        return rows
+
+    def kill(self, command, moment):
+        if moment.when == "closing":
+            moment.when = "any"
+        _, killed, status, self.seen = campaign.run_and_kill(command, moment, self.directory, self.path)
+        self.result.kills += killed
+        self.result.finished += not killed
+        verdict.require(killed or status == 0, "exit status", status, (self.directory / "stderr").read_text())
+        self.killed = killed
+
+    def judge(self, whole):
+        if not self.path.exists():
+            verdict.require(self.killed, "there is no file")
+            return
+        with h5py.File(self.path, "r") as file, h5py.File(whole, "r") as other:
+            rows = check_against(file, other, not self.killed)
+        if self.seen is not None:
+            verdict.check_live(rows, self.seen[1])
+        self.result.rows += sum(rows.values())
+        self.result.bytes += self.path.stat().st_size
+        self.result.counts["examples"] = 1
+
+
+def check_against(file, whole, complete):
+    """A file is an exact prefix of an uninterrupted run's. Returns the numbers of rows."""
+    verdict.require(file.attrs["trajlog_version"] == 1, "trajlog_version")
+    rows = {}
+    if "group_names" not in file.attrs:
+        verdict.require(not list(file) and not complete, "a file without a schema")
+        return rows
+    verdict.require(file.attrs["group_names"] == whole.attrs["group_names"], "group_names")
+    for name in json.loads(whole.attrs["group_names"]):
+        paths = json.loads(whole[name].attrs["paths"])
+        axis = ["step", "time"] if "step" in whole[name] else []
+        count = verdict.length(file[name]["step"]) if axis else None
+        if axis:
+            rows[name] = count
+            verdict.require(not complete or count == verdict.length(whole[name]["step"]), name, "has", count, "rows")
+        for field in axis + paths:
+            ours, theirs = file[name][field], whole[name][field]
+            verdict.require(ours.dtype == theirs.dtype, name, field, "type")
+            if axis:
+                verdict.require(verdict.length(ours) == count, name, field, "has", verdict.length(ours), "rows; step has",
+                                count)
+                verdict.require(verdict.same_bytes(ours[()], theirs[:count]), name, field, "differs")
+            else:
+                verdict.require(verdict.same_bytes(ours[()], theirs[()]), name, field, "differs")
+    return rows

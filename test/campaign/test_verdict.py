@@ -1,0 +1,165 @@
+"""The judge of killed logs sees what is wrong with them."""
+
+import shutil
+import subprocess
+
+import h5py
+import numpy
+import pytest
+
+import plans
+import verdict
+
+
+def small_plan():
+    fields = [plans.Field("position", "float64", (7, 3), 0), plans.Field("name", "string[5]", (), 1),
+              plans.Field("packed", "int32", (40,), 2, chunk_rows=8, level=1, mask=plans.MASKS[2])]
+    groups = [plans.Group("once", "once", [plans.Field("mass", "float32", (7,), 3)]),
+              plans.Group("often", "every", fields),
+              plans.Group("rarely", "every", [plans.Field("flag", "bool", (2,), 4)], interval=10)]
+    plan = plans.Plan(1, "small frames", groups, count=100, flush_every=7, once_salt=77)
+    for number, field in enumerate(field for group in groups for field in group.fields):
+        field.number = number
+    return plan
+
+
+@pytest.fixture(scope="module")
+def good(build, tmp_path_factory):
+    """A plan, its complete log, and what the writer said."""
+    directory = tmp_path_factory.mktemp("good")
+    plan = small_plan()
+    plan.write(directory / "plan")
+    result = subprocess.run([build / "test/campaign/writer", directory / "run.h5", directory / "plan"], text=True,
+                            stdout=subprocess.PIPE, timeout=60, check=True)
+    return plan, directory / "run.h5", result.stdout
+
+
+def judge(path, plan, said):
+    return verdict.check_log(path, plan, verdict.Report(said))
+
+
+def test_good_log_passes(good, build):
+    plan, path, said = good
+    assert judge(path, plan, said) == {"often": 100, "rarely": 10}
+    verdict.check_with_our_reader(build, path)
+    verdict.check_with_hdf5_tools(path, whole=True)
+
+
+def shorten(file, rows=90):
+    for name, dataset in file["often"].items():
+        dataset.resize(rows, axis=0)
+
+
+def flip(dataset, row):
+    value = dataset[row]
+    dataset[row] = numpy.bitwise_xor(value.view(numpy.uint8), 1).view(value.dtype)
+
+
+def change_name(file):
+    file["often/name"][50] = b"other"
+
+
+def lengthen_one(file):
+    file["often/position"].resize(101, axis=0)
+
+
+def lengthen_all(file):
+    for dataset in file["often"].values():
+        dataset.resize(101, axis=0)
+
+
+def shorten_one(file):
+    file["rarely/flag"].resize(9, axis=0)
+
+
+def zero_row(file):
+    file["often/packed"][99] = 0
+
+
+def move_rows(file):
+    for dataset in file["often"].values():
+        dataset[10], dataset[11] = dataset[11], dataset[10]
+
+
+def remove_row(file):
+    """The row of step 50, in all datasets alike."""
+    for dataset in file["often"].values():
+        dataset[50:99] = dataset[51:100]
+    shorten(file, 99)
+
+
+def remove_group(file):
+    del file["rarely"]
+
+
+def change_last_step(file):
+    file.attrs.modify("actual_steps", numpy.int64(99))
+
+
+BAD = {
+    "a flipped bit": lambda file: flip(file["often/position"], 42),
+    "a flipped bit of a time": lambda file: flip(file["often/time"], slice(5, 6)),
+    "a flipped bit of a step": lambda file: flip(file["rarely/step"], slice(3, 4)),
+    "a flipped bit of once data": lambda file: flip(file["once/mass"], slice(0, 3)),
+    "another text": change_name,
+    "a dataset that is longer": lengthen_one,
+    "a dataset that is shorter": shorten_one,
+    "fill rows": lengthen_all,
+    "a row of zeros": zero_row,
+    "rows in another order": move_rows,
+    "a row left out": remove_row,
+    "a lost group": remove_group,
+    "rows lost that were reported": shorten,
+    "another last step": change_last_step,
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_log_is_seen(good, tmp_path, bad):
+    plan, path, said = good
+    broken = shutil.copy(path, tmp_path)
+    with h5py.File(broken, "r+") as file:
+        BAD[bad](file)
+    with pytest.raises((verdict.Violation, KeyError)):
+        judge(broken, plan, said)
+
+
+def test_prefix_passes_only_where_nothing_more_was_reported(good, tmp_path):
+    plan, path, _ = good
+    broken = shutil.copy(path, tmp_path)
+    with h5py.File(broken, "r+") as file:
+        shorten(file)
+    assert judge(broken, plan, "created\nlogged 0\nflushed 84\n")["often"] == 90
+    with pytest.raises(verdict.Violation, match="reported as safe"):
+        judge(broken, plan, "created\nlogged 0\nflushed 91\n")
+
+
+def test_fewer_rows_than_a_reader_saw(good):
+    plan, path, said = good
+    verdict.check_live(judge(path, plan, said), {"often": 100})
+    with pytest.raises(verdict.Violation, match="before the kill"):
+        verdict.check_live(judge(path, plan, said), {"often": 101})
+
+
+def test_truncated_file_is_no_log(good, build, tmp_path):
+    broken = shutil.copy(good[1], tmp_path)
+    with open(broken, "r+b") as file:
+        file.truncate(3000)
+    for look in verdict.check_with_our_reader, lambda _, path: verdict.check_with_hdf5_tools(path, whole=True):
+        with pytest.raises(verdict.Violation):
+            look(build, broken)
+
+
+def test_dropped_frames_must_be_listed(good):
+    plan, _, _ = good
+    group, none = plan.groups[1], numpy.zeros((0, 3), dtype=numpy.int64)
+    steps = numpy.delete(numpy.arange(50), [20, 21])
+    with pytest.raises(verdict.Violation, match="has no rows"):
+        verdict.check_prefix(plan, group, steps, none)
+    plan.options["policy"] = plans.POLICIES["drop_newest"]
+    try:
+        verdict.check_prefix(plan, group, steps, numpy.array([[20, 21, 2]]))
+        with pytest.raises(verdict.Violation, match=r"not listed as dropped: \[21\]"):
+            verdict.check_prefix(plan, group, steps, numpy.array([[19, 20, 1]]))
+    finally:
+        del plan.options["policy"]

@@ -1,0 +1,229 @@
+"""The judge of logs whose writer was killed: plain h5py, h5dump and h5ls, and our reader; no repair, no flag.
+
+A file must be an exact prefix of what was logged, and reach at least as far as the writer was told."""
+
+import json
+import subprocess
+import zlib
+
+import h5py
+import numpy
+
+import plans
+
+BLOCK = 8 << 20
+
+
+class Violation(AssertionError):
+    pass
+
+
+def require(truth, *what):
+    if not truth:
+        raise Violation(" ".join(map(str, what)))
+
+
+def same_bytes(array, expected):
+    """Whether an array has these bytes, row by row."""
+    return numpy.ascontiguousarray(array).tobytes() == numpy.ascontiguousarray(expected).tobytes()
+
+
+def content(dataset):
+    """All of it. A scalar string keeps its null bytes only as an array."""
+    return numpy.asarray(dataset[()], dtype=dataset.dtype)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# What the writer said
+
+
+class Report:
+    """The lines of a writer: what it was told by the library before it was killed."""
+
+    def __init__(self, text):
+        self.lines = text.split("\n")[:-1]
+        self.created = self.logged = self.closing = self.closed = False
+        self.flushed = self.dropped = self.failed = None
+        for line in self.lines:
+            word, _, rest = line.strip().partition(" ")
+            if word == "flushed":
+                self.flushed = int(rest)
+            elif word == "closing":
+                self.closing, self.dropped = True, int(rest)
+            elif word == "failed":
+                self.failed = rest
+            else:
+                require(word in ("created", "logged", "closed"), "the writer said", line)
+                setattr(self, word, True)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The file
+
+
+def length(dataset):
+    return dataset.shape[0] if dataset.shape else 0
+
+
+def check_rows(plan, group, steps, salts, file):
+    """All datasets of a group with a time axis: the same number of rows, and the right bytes in each of them."""
+    where = file[group.name]
+    require(json.loads(where.attrs["paths"]) == [field.name for field in group.fields], group.name, "paths")
+    for name in ["time", *(field.name for field in group.fields)]:
+        require(length(where[name]) == len(steps), group.name, name, "has", length(where[name]), "rows; step has",
+                len(steps))
+    require(same_bytes(where["time"][()], plan.time(steps)), group.name, "time")
+    for field in group.fields:
+        dataset = where[field.name]
+        require(dataset.shape[1:] == tuple(field.shape), group.name, field.name, "shape", dataset.shape)
+        count = max(1, BLOCK // max(1, field.bytes))
+        for row in range(0, len(steps), count):
+            some = slice(row, min(row + count, len(steps)))
+            expected = plans.frame_bytes(field, salts(steps[some]), steps[some])
+            require(same_bytes(dataset[some], expected), group.name, field.name, "differs in the rows", some.start, "to",
+                    some.stop - 1)
+
+
+def check_once(plan, group, file):
+    where = file[group.name]
+    require("step" in where.attrs, group.name, "was not written, though there are rows")
+    for field in group.fields:
+        expected = plans.frame_bytes(field, plan.once_salt, numpy.zeros(1, dtype=numpy.int64))
+        require(where[field.name].shape == tuple(field.shape), group.name, field.name, "shape")
+        require(same_bytes(content(where[field.name]), expected), group.name, field.name, "differs")
+
+
+def read_drops(file):
+    """The steps of each range of dropped frames, and how many there were."""
+    drops = file["trajlog/dropped"][()] if "trajlog/dropped" in file else numpy.zeros((0, 3), dtype=numpy.int64)
+    require((drops[:, 0] <= drops[:, 1]).all() and (drops[1:, 0] > drops[:-1, 1]).all() and (drops[:, 2] > 0).all(),
+            "drops are no ranges, or overlap:", drops.tolist())
+    return drops
+
+
+def check_prefix(plan, group, steps, drops):
+    """The steps of a group are the first that are due, but for frames that are listed as dropped."""
+    due = group.due_steps(plan)
+    if not len(steps):
+        return
+    require((numpy.diff(steps) > 0).all(), group.name, "steps do not increase")
+    require(numpy.isin(steps, due).all(), group.name, "has rows of steps that were not due")
+    missing = numpy.setdiff1d(due[due <= steps[-1]], steps)
+    if len(missing):
+        require(plan.drops, group.name, "has no rows of the steps", missing[:5].tolist(), "before its last,", steps[-1])
+        listed = listed_steps(missing, drops)
+        require(listed.all(), group.name, "lacks steps not listed as dropped:", missing[~listed][:5].tolist())
+
+
+def listed_steps(steps, drops):
+    return numpy.array([((drops[:, 0] <= step) & (step <= drops[:, 1])).any() for step in steps], dtype=bool)
+
+
+def check_reported(plan, group, steps, report, drops):
+    """What was flushed is there; and all of it, if the log was closed."""
+    through = plan.first + plan.count - 1 if report.closed else report.flushed
+    if through is None:
+        return
+    due = group.due_steps(plan)
+    # The row of the last step is known as such only when it has come.
+    missing = numpy.setdiff1d(due[due <= through], steps)
+    if plan.drops:
+        missing = missing[~listed_steps(missing, drops)]
+    require(not len(missing), group.name, "has", len(steps), "rows; reported as safe through step", through,
+            "but missing:", missing[:5].tolist())
+
+
+def check_last_step(plan, file, report):
+    actual = int(file.attrs["actual_steps"])
+    last = plan.first + plan.count
+    # 0 while there is none.
+    require(actual == 0 or plan.first < actual <= last, "actual_steps is", actual)
+    if report.flushed is not None and not plan.drops:
+        require(actual > report.flushed, "actual_steps is", actual, "and step", report.flushed, "was flushed")
+    if report.closed and not plan.drops:
+        require(actual == last, "actual_steps is", actual, "of a closed log")
+
+
+def plan_of(path):
+    """The seed of the plan that a file was written by, and its groups' numbers of rows; None for a file without
+    groups."""
+    with h5py.File(path, "r") as file:
+        require(file.attrs["trajlog_version"] == 1, "trajlog_version")
+        if "group_names" not in file.attrs:
+            require(not list(file), "a file without a schema has", list(file))
+            return None, {}
+        schema = json.loads(file.attrs["trajlog_schema"])
+        rows = {name: length(file[name]["step"]) for name in json.loads(file.attrs["group_names"])
+                if "step" in file[name]}
+        return schema["metadata"].get("plan"), rows
+
+
+def check_log(path, plan, report, salts=None):
+    """Raises Violation, or whatever is wrong. Returns the number of rows of each group; None if there are no groups.
+    `salts` gives the salts of steps, where they are not all the same."""
+    salts = salts or (lambda steps: plan.once_salt)
+    with h5py.File(path, "r") as file:
+        require(file.attrs["trajlog_version"] == 1, "trajlog_version")
+        if "group_names" not in file.attrs:
+            require(not report.logged, "there are no groups, though a step was logged")
+            require(not list(file), "a file without a schema has", list(file))
+            return None
+        require(json.loads(file.attrs["group_names"]) == [group.name for group in plan.groups], "group_names")
+        json.loads(file.attrs["trajlog_schema"])
+        drops, rows = read_drops(file), {}
+        for group in plan.groups:
+            if group.kind == "once":
+                check_once(plan, group, file)
+                continue
+            steps = file[group.name]["step"][()]
+            rows[group.name] = len(steps)
+            check_prefix(plan, group, steps, drops)
+            check_rows(plan, group, steps, salts, file)
+            check_reported(plan, group, steps, report, drops)
+        check_last_step(plan, file, report)
+        if report.closed:
+            require(drops[:, 2].sum() == report.dropped, "dropped", drops[:, 2].sum(), "but counted", report.dropped)
+        return rows
+
+
+def check_live(rows, seen):
+    """What a reader saw before the kill is there after it."""
+    for name, count in (seen or {}).items():
+        require((rows or {}).get(name, 0) >= count, name, "had", count, "rows before the kill, and has",
+                (rows or {}).get(name, 0))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Other readers
+
+
+def run_quietly(*command):
+    result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, timeout=120,
+                            check=False)
+    text = result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")
+    require(result.returncode == 0, command[0], "failed with", result.returncode, text[-500:])
+    return text
+
+
+def check_with_hdf5_tools(path, whole):
+    """h5ls and h5dump show the file; with `whole`, h5dump reads all data."""
+    run_quietly("h5ls", "-r", path)
+    run_quietly("h5dump", *([] if whole else ["-H"]), path)
+
+
+def check_with_our_reader(build, path):
+    """Our reader gives the same bytes as h5py."""
+    ours = {}
+    for line in run_quietly(build / "test/campaign/read_log", path).splitlines():
+        group, field, rows, crc = line.split()
+        ours[group, field] = int(rows), int(crc, 16)
+    with h5py.File(path, "r") as file:
+        for name in json.loads(file.attrs.get("group_names", "[]")):
+            group, paths = file[name], json.loads(file[name].attrs["paths"])
+            axis = ["step", "time"] if "step" in group else []
+            for field in axis + paths:
+                rows = length(group[field]) if axis else 1
+                if rows:
+                    crc = zlib.crc32(numpy.ascontiguousarray(content(group[field])).tobytes())
+                    require(ours.pop((name, field), None) == (rows, crc), name, field, "is read differently by us")
+    require(not ours, "we read what is not there:", ours)
