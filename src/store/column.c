@@ -16,6 +16,7 @@
 #define MOST_CHUNK_ROWS  8192
 #define RETIRE_SECONDS   5.0                  /* a reader's walk from the chunk index to the chunk takes less */
 #define MOST_CHUNK_BYTES ((size_t)UINT32_MAX) /* libhdf5's own limit */
+#define MOST_SEARCHED    10000000 /* chunks, when some leave: libhdf5 searches for each from the first one on */
 
 static trajlog_status column_failed(const struct column *column, const char *what, struct error *error)
 {
@@ -48,6 +49,7 @@ static trajlog_status plan(struct column *column, struct column_context *context
     column->group = layout->group;
     column->field = layout->field;
     column->encoding = encoding_of(layout);
+    column->type = layout->type;
     TRY(shape_bytes(&layout->shape, layout->type, &column->row_bytes, error));
     column->rank = 1 + layout->shape.rank;
     for (int i = 1; i < column->rank; i++) column->extent[i] = (hsize_t)layout->shape.dims[i - 1];
@@ -149,6 +151,14 @@ static trajlog_status make_dataset(struct column *column, hid_t location, const 
     return status;
 }
 
+static trajlog_status make_buffer(struct column *column, struct error *error)
+{
+    if (column->chunk_rows == 1 || (column->buffer = calloc(1, column->chunk_bytes))) return TRAJLOG_OK;
+    return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
+                     "%s: group \"%s\", field \"%s\": no memory for a chunk of %zu bytes", column->context->path,
+                     column->group, column->field, column->chunk_bytes);
+}
+
 /* A second unlimited dimension, even though it does not grow, makes libhdf5 choose a v2 B-tree as the chunk index,
  * whose nodes are smaller than a page; see the commit driver for why that matters. */
 static hid_t growing_space(const struct column *column)
@@ -165,10 +175,7 @@ trajlog_status column_create(struct column *column, struct column_context *conte
     trajlog_status status = plan(column, context, layout, error);
     if (status == TRAJLOG_OK) status = plan_chunks(column, layout, error);
     if (status == TRAJLOG_OK) status = prepare_encoder(column, error);
-    if (status == TRAJLOG_OK && column->chunk_rows > 1 && !(column->buffer = calloc(1, column->chunk_bytes)))
-        status = error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
-                           "%s: group \"%s\", field \"%s\": no memory for a chunk of %zu bytes", context->path,
-                           layout->group, layout->field, column->chunk_bytes);
+    if (status == TRAJLOG_OK) status = make_buffer(column, error);
     if (status != TRAJLOG_OK) return status;
 
     memcpy(chunk, column->extent, sizeof chunk);
@@ -276,6 +283,186 @@ trajlog_status column_commit(struct column *column, struct error *error)
     TRY(extend(column, column->rows, error));
     if (tail_rows > 0) TRY(store_tail(column, tail_rows, error));
     column->committed = column->rows;
+    return TRAJLOG_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Taking up
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static trajlog_status not_as_expected(const struct column *column, const char *what, struct error *error)
+{
+    return error_set(error, TRAJLOG_INVALID_FILE, 0, "%s: group \"%s\", field \"%s\": %s", column->context->path,
+                     column->group, column->field, what);
+}
+
+static trajlog_status check_type(const struct column *column, struct error *error)
+{
+    trajlog_type found = 0;
+    hid_t type = H5Dget_type(column->dataset);
+    bool good = type >= 0 && hdf5_element_type(type, &found) && found == column->type &&
+                hdf5_type_is_native(type, column->type);
+    if (type >= 0) H5Tclose(type);
+    return good ? TRAJLOG_OK : not_as_expected(column, "its dataset is not of the type that the schema says", error);
+}
+
+/* Reads the number of rows. */
+static trajlog_status check_space(struct column *column, struct error *error)
+{
+    hsize_t dims[H5S_MAX_RANK], most[H5S_MAX_RANK];
+    hid_t space = H5Dget_space(column->dataset);
+    bool good = space >= 0 && H5Sget_simple_extent_dims(space, dims, most) == column->rank;
+    if (space >= 0) H5Sclose(space);
+    for (int i = 1; good && i < column->rank; i++) good = dims[i] == column->extent[i];
+    if (!good || most[0] != H5S_UNLIMITED || dims[0] > INT64_MAX)
+        return not_as_expected(column, "its dataset is not of the shape that the schema says", error);
+    column->extent[0] = dims[0];
+    return TRAJLOG_OK;
+}
+
+/* The filters of a dataset, which must be ones that column_create sets. */
+static bool get_filters(hid_t properties, struct encoding *encoding)
+{
+    int count = H5Pget_nfilters(properties), next = 0;
+    encoding->level = 0;
+    encoding->checksum = false;
+    for (int i = 0; i < count; i++) {
+        unsigned flags, values[8] = {0};
+        size_t value_count = 8;
+        H5Z_filter_t filter = H5Pget_filter2(properties, (unsigned)i, &flags, &value_count, values, 0, NULL, NULL);
+        if (filter == H5Z_FILTER_SHUFFLE && next == 0) next = 1;
+        else if (filter == H5Z_FILTER_DEFLATE && next == 1) next = 2, encoding->level = (int)values[0];
+        else if (filter == H5Z_FILTER_FLETCHER32 && next != 1) next = 3, encoding->checksum = true;
+        else return false;
+        if (next == 3) return i + 1 == count;
+    }
+    return count >= 0 && next != 1 && (next == 0 || (encoding->level >= 1 && encoding->level <= 9));
+}
+
+static trajlog_status check_chunks(struct column *column, struct column_layout *layout, struct error *error)
+{
+    hsize_t chunk[H5S_MAX_RANK];
+    hid_t properties = H5Dget_create_plist(column->dataset);
+    bool good = properties >= 0 && H5Pget_layout(properties) == H5D_CHUNKED &&
+                H5Pget_chunk(properties, column->rank, chunk) == column->rank && chunk[0] <= INT32_MAX;
+    for (int i = 1; good && i < column->rank; i++) good = chunk[i] == column->extent[i];
+    good = good && get_filters(properties, &column->encoding);
+    if (properties >= 0) H5Pclose(properties);
+    if (!good) return not_as_expected(column, "its dataset is not stored as trajlog stores", error);
+    layout->storage.chunk_rows = (int64_t)chunk[0];
+    return TRAJLOG_OK;
+}
+
+static trajlog_status open_dataset(struct column *column, hid_t location, struct error *error)
+{
+    hid_t access = uncached();
+    hid_t dataset = access >= 0 ? H5Dopen2(location, column->field, access) : H5I_INVALID_HID;
+    if (dataset < 0) not_as_expected(column, "its dataset cannot be opened", error);
+    if (access >= 0) H5Pclose(access);
+    column->dataset = dataset < 0 ? 0 : dataset;
+    return dataset < 0 ? TRAJLOG_INVALID_FILE : TRAJLOG_OK;
+}
+
+trajlog_status column_open(struct column *column, struct column_context *context, hid_t location,
+                           const struct column_layout *layout, struct error *error)
+{
+    struct column_layout found = *layout;
+    trajlog_status status = plan(column, context, layout, error);
+    if (status == TRAJLOG_OK) status = open_dataset(column, location, error);
+    if (status == TRAJLOG_OK) status = check_type(column, error);
+    if (status == TRAJLOG_OK) status = check_space(column, error);
+    if (status == TRAJLOG_OK) status = check_chunks(column, &found, error);
+    if (status == TRAJLOG_OK) status = plan_chunks(column, &found, error);
+    if (status == TRAJLOG_OK) status = prepare_encoder(column, error);
+    if (status == TRAJLOG_OK) status = make_buffer(column, error);
+    column->rows = column->committed = (int64_t)column->extent[0];
+    if (status != TRAJLOG_OK) column_close(column);
+    return status;
+}
+
+trajlog_status column_read(const struct column *column, int64_t first_row, int64_t rows, void *to, struct error *error)
+{
+    hsize_t start[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row}, count[1 + TRAJLOG_MAX_RANK];
+    memcpy(count, column->extent, sizeof count);
+    count[0] = (hsize_t)rows;
+    hid_t type = hdf5_memory_type(column->type), memory = H5Screate_simple(column->rank, count, NULL);
+    hid_t space = H5Dget_space(column->dataset);
+    bool good = type >= 0 && memory >= 0 && space >= 0 &&
+                H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+                H5Dread(column->dataset, type, memory, space, H5P_DEFAULT, to) >= 0;
+    trajlog_status status = good ? TRAJLOG_OK : column_failed(column, "read its last rows", error);
+    if (space >= 0) H5Sclose(space);
+    if (memory >= 0) H5Sclose(memory);
+    if (type >= 0) H5Tclose(type);
+    return status;
+}
+
+/* Where the chunk that begins at `first_row` is; size 0: nowhere. */
+static trajlog_status find_chunk(const struct column *column, int64_t first_row, struct block *block, uint32_t *mask,
+                                 struct error *error)
+{
+    hsize_t offset[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row};
+    unsigned found = 0;
+    if (H5Dget_chunk_info_by_coord(column->dataset, offset, &found, &block->address, &block->size) < 0)
+        return column_failed(column, "find a chunk", error);
+    if (block->address == HADDR_UNDEF) block->size = 0;
+    *mask = found;
+    return TRAJLOG_OK;
+}
+
+/* A tail that is compressed, or from which rows go, moves: in its place it would have to be changed by libhdf5. */
+trajlog_status column_keep(struct column *column, int64_t rows, struct error *error)
+{
+    int64_t tail_rows = rows % column->chunk_rows;
+    struct block block;
+    uint32_t mask;
+    column->rows = column->committed = rows;
+    column->tail_size = 0;
+    column->tail_stays = rows == (int64_t)column->extent[0];
+    if (tail_rows == 0) return TRAJLOG_OK;
+    TRY(column_read(column, rows - tail_rows, tail_rows, column->buffer, error));
+    if (!column->tail_stays) return TRAJLOG_OK;
+    TRY(find_chunk(column, rows - tail_rows, &block, &mask, error));
+    column->tail_stays = block.size == column->chunk_bytes && mask == encoding_mask_all(&column->encoding);
+    column->tail_address = block.address;
+    column->tail_size = column->tail_stays ? block.size : 0;
+    return TRAJLOG_OK;
+}
+
+/* The blocks of the chunks from `first_row` on, which are about to leave the dataset; as many as are found soon. */
+static trajlog_status give_back(const struct column *column, int64_t first_row, struct error *error)
+{
+    int64_t first = first_row / column->chunk_rows;
+    int64_t end = ((int64_t)column->extent[0] + column->chunk_rows - 1) / column->chunk_rows;
+    int64_t most = MOST_SEARCHED / (end + 1);
+    for (int64_t i = first; i < end && i < first + most; i++) {
+        struct block block;
+        uint32_t mask;
+        TRY(find_chunk(column, i * column->chunk_rows, &block, &mask, error));
+        if (block.size > 0) driver_retire(column->context->driver, block.address, block.size, RETIRE_SECONDS);
+    }
+    return TRAJLOG_OK;
+}
+
+/* Whole chunks go, and the tail is stored anew: libhdf5 writes into no chunk that is there, and the new one gets the
+ * filter mask of a chunk that is stored as it is. */
+trajlog_status column_take_up(struct column *column, struct error *error)
+{
+    int64_t tail_rows = column->rows % column->chunk_rows, full_rows = column->rows - tail_rows;
+    if (column->tail_stays) return TRAJLOG_OK;
+    TRY(give_back(column, full_rows, error));
+    TRY(extend(column, full_rows, error));
+    TRY(extend(column, column->rows, error));
+    return tail_rows > 0 ? store_tail(column, tail_rows, error) : TRAJLOG_OK;
+}
+
+trajlog_status column_fill(struct column *column, int64_t rows, const void *fill, struct error *error)
+{
+    size_t size = trajlog_type_size(column->type), tail_bytes = (size_t)(rows % column->chunk_rows) * column->row_bytes;
+    TRY(extend(column, rows, error));
+    for (size_t i = 0; i < tail_bytes; i += size) memcpy(column->buffer + i, fill, size);
+    column->rows = column->committed = rows;
+    column->tail_stays = true;
     return TRAJLOG_OK;
 }
 

@@ -37,6 +37,7 @@ struct column_layout {
 struct column {
     struct column_context *context;
     const char *group, *field;
+    trajlog_type type;                    /* as stored */
     hid_t dataset;                        /* 0: this column is not in the file */
     int rank;                             /* of the dataset: one more than the field's */
     hsize_t extent[1 + TRAJLOG_MAX_RANK]; /* as libhdf5 knows it */
@@ -46,6 +47,7 @@ struct column {
     int64_t committed;    /* of them, those that the last column_commit made part of the dataset */
     haddr_t tail_address; /* where the tail of a column with filters is stored; tail_size 0: nowhere */
     hsize_t tail_size;
+    bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
     unsigned char *buffer; /* the tail chunk; NULL where each row is a chunk and is written from the caller's memory */
     struct encoding encoding;
 };
@@ -53,6 +55,21 @@ struct column {
 /* Makes the dataset, without rows. Parent groups must exist. On failure the column is as if never created. */
 trajlog_status column_create(struct column *column, struct column_context *context, hid_t location,
                              const struct column_layout *layout, struct error *error);
+
+/* Taking up a column of an earlier run, in three steps. column_open: as it is in the file; chunks and filters are the
+ * file's, type and shape must be the layout's, else INVALID_FILE. column_keep: only the first `rows` rows count from here
+ * on; those in a chunk that is not full come into memory. column_take_up, when SWMR is on: the others leave the dataset,
+ * and the tail gets where it can be written on; for one batch with whatever else is taken up. */
+trajlog_status column_open(struct column *column, struct column_context *context, hid_t location,
+                           const struct column_layout *layout, struct error *error);
+trajlog_status column_keep(struct column *column, int64_t rows, struct error *error);
+trajlog_status column_take_up(struct column *column, struct error *error);
+
+/* For a column that was just made beside older ones: its first `rows` rows are the fill value, and take no space. */
+trajlog_status column_fill(struct column *column, int64_t rows, const void *fill, struct error *error);
+
+/* Reads rows that are in the dataset, in the stored type. */
+trajlog_status column_read(const struct column *column, int64_t first_row, int64_t rows, void *to, struct error *error);
 
 /* Appends a row; libhdf5 is entered only when it fills a chunk: that is when column_next_write(column) == rows + 1. */
 trajlog_status column_append(struct column *column, const void *row, struct error *error);

@@ -1,51 +1,18 @@
-/* The order of things in a file: groups first, then the datasets of one group after the other, then attributes. So the
- * object headers of a group's datasets, which change at each commit, lie side by side. */
 #include "store/file.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/role.h"
 #include "model/schema_json.h"
 #include "store/attribute.h"
-#include "store/column.h"
+#include "store/define.h"
 #include "store/destination.h"
-#include "store/driver.h"
 #include "store/h5md.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
-#include "store/ownership.h"
+#include "store/store.h"
 
-#define BOOKKEEPING       "trajlog" /* the group; its name is not open to users */
-#define DROP_CHUNK_ROWS   256
 #define MOST_DIRTY_CHUNKS 2048 /* between two commits: bounds the metadata that the driver holds back */
-
-struct store_group {
-    const struct group *model;
-    struct column step, time;
-    struct column *fields; /* one per field of the model; those that are not in the file are zeroed */
-    int64_t rows;
-    int64_t next_write; /* up to this row, appending only copies memory */
-    bool written;       /* `once` */
-};
-
-struct store {
-    char *path; /* as the caller names it: for messages */
-    struct ownership *ownership;
-    struct driver *driver;
-    hid_t file;
-    const struct schema *schema; /* NULL before store_define */
-    struct store_group *groups;
-    size_t group_count;
-    struct column dropped;
-    struct column_context context;
-    int64_t last_step;
-    bool has_steps, started;
-    bool unsaved;     /* something was appended since the last commit */
-    bool ever_synced; /* then the end of the file is synced too */
-    int64_t commits;
-    struct error failure; /* the first one; it sticks */
-};
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Errors and the HDF5 lock
@@ -80,17 +47,17 @@ static trajlog_status report(const struct store *store, struct error *error)
     return store->failure.status;
 }
 
-static trajlog_status fail(struct store *store, const char *what)
+trajlog_status store_fail(struct store *store, const char *what)
 {
     return hdf5_error(&store->failure, "%s: cannot %s", store->path, what);
 }
 
-static trajlog_status fail_memory(struct store *store)
+trajlog_status store_fail_memory(struct store *store)
 {
     return error_set(&store->failure, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", store->path);
 }
 
-static trajlog_status fail_state(struct store *store, const char *what)
+trajlog_status store_fail_state(struct store *store, const char *what)
 {
     return error_set(&store->failure, TRAJLOG_INVALID_STATE, 0, "%s: %s", store->path, what);
 }
@@ -109,26 +76,17 @@ static hid_t access_properties(struct driver *driver, struct error *error)
     return H5I_INVALID_HID;
 }
 
-/* Of files and of groups; neither carries time stamps, so that equal runs make equal files. */
-static hid_t untimed_properties(hid_t class)
-{
-    hid_t properties = H5Pcreate(class);
-    if (properties < 0 || H5Pset_obj_track_times(properties, false) >= 0) return properties;
-    H5Pclose(properties);
-    return H5I_INVALID_HID;
-}
-
 static trajlog_status create_hdf5(struct store *store, const char *path)
 {
-    hid_t access = access_properties(store->driver, &store->failure), creation = untimed_properties(H5P_FILE_CREATE);
+    hid_t access = access_properties(store->driver, &store->failure), creation = define_untimed(H5P_FILE_CREATE);
     if (access >= 0 && creation >= 0) store->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    if (store->file <= 0) fail(store, "create the file");
+    if (store->file <= 0) store_fail(store, "create the file");
     if (access >= 0) H5Pclose(access);
     if (creation >= 0) H5Pclose(creation);
     if (store->file <= 0) return store->failure.status;
 
     TRY(attribute_set_int32(store->file, "trajlog_version", TRAJLOG_FORMAT_VERSION, &store->failure));
-    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
+    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return store_fail(store, "flush the file");
     return TRAJLOG_OK;
 }
 
@@ -194,170 +152,15 @@ trajlog_status store_create(struct store **store, const char *path, const struct
  * Define
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
-static trajlog_status open_group(struct store *store, hid_t location, const char *path, hid_t *group)
-{
-    trajlog_status status = TRAJLOG_OK;
-    hid_t creation = untimed_properties(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
-    htri_t exists = H5Lexists(location, path, H5P_DEFAULT);
-    *group = H5I_INVALID_HID;
-    if (exists > 0) *group = H5Gopen2(location, path, H5P_DEFAULT);
-    else if (exists == 0 && creation >= 0 && links >= 0 && H5Pset_char_encoding(links, H5T_CSET_UTF8) >= 0)
-        *group = H5Gcreate2(location, path, links, creation, H5P_DEFAULT);
-    if (*group < 0) status = hdf5_error(&store->failure, "%s: cannot make the group \"%s\"", store->path, path);
-    if (creation >= 0) H5Pclose(creation);
-    if (links >= 0) H5Pclose(links);
-    return status;
-}
-
-/* The groups that a field's path goes through: "a" and "a/b" for "a/b/c". */
-static trajlog_status make_parents(struct store *store, hid_t location, const char *path)
-{
-    trajlog_status status = TRAJLOG_OK;
-    char *parent = strdup(path);
-    if (!parent) return fail_memory(store);
-    for (char *slash = strchr(parent, '/'); slash && status == TRAJLOG_OK; slash = strchr(slash + 1, '/')) {
-        hid_t group;
-        *slash = '\0';
-        status = open_group(store, location, parent, &group);
-        *slash = '/';
-        if (status == TRAJLOG_OK) H5Gclose(group);
-    }
-    free(parent);
-    return status;
-}
-
-static struct column_layout field_layout(const struct group *group, const struct field *field)
-{
-    return (struct column_layout){.group = group->name,
-                                  .field = field->name,
-                                  .type = field->stored_type,
-                                  .shape = field->shape,
-                                  .storage = field->storage};
-}
-
-static trajlog_status make_axis(struct store *store, struct store_group *group, hid_t location)
-{
-    struct column_layout step = {.group = group->model->name, .field = "step", .type = TRAJLOG_INT64};
-    struct column_layout time = {.group = group->model->name, .field = "time", .type = TRAJLOG_FLOAT64};
-    TRY(column_create(&group->step, &store->context, location, &step, &store->failure));
-    return column_create(&group->time, &store->context, location, &time, &store->failure);
-}
-
-/* Where the number of particles varies, H5MD knows the places without one by the fill value; and when there gets to be
- * room for more, older rows have nothing but that there. */
-static trajlog_status make_column(struct store *store, struct store_group *group, size_t index, hid_t location)
-{
-    const struct field *field = group->model->fields[index];
-    struct column_layout layout = field_layout(group->model, field);
-    void *fill = NULL;
-    if (group->model->varying && role_is_of_particles(field->role)) {
-        fill = calloc(1, trajlog_type_size(field->stored_type));
-        if (!fill) return fail_memory(store);
-        role_pad(field, fill, 1);
-        layout.fill = fill;
-    }
-    trajlog_status status =
-        column_create(&group->fields[index], &store->context, location, &layout, &store->failure);
-    free(fill);
-    return status;
-}
-
-static trajlog_status make_datasets(struct store *store, struct store_group *group, hid_t location)
-{
-    const struct group *model = group->model;
-    for (size_t i = 0; i < model->field_count; i++)
-        if (model->fields[i]->enabled) TRY(make_parents(store, location, model->fields[i]->name));
-    if (group_is_once(model)) return TRAJLOG_OK;
-
-    driver_begin_headers(store->driver);
-    TRY(make_axis(store, group, location));
-    for (size_t i = 0; i < model->field_count; i++) {
-        if (model->fields[i]->enabled) TRY(make_column(store, group, i, location));
-    }
-    driver_begin_headers(store->driver);
-    return TRAJLOG_OK;
-}
-
-/* Takes the text, which is freed; NULL: there was no memory to make it. */
-static trajlog_status set_json(struct store *store, hid_t object, const char *name, char *text)
-{
-    if (!text) return fail_memory(store);
-    trajlog_status status = attribute_set_text(object, name, text, &store->failure);
-    free(text);
-    return status;
-}
-
-static trajlog_status set_field_texts(struct store *store, hid_t dataset, const struct field *field)
-{
-    if (field->unit && field->unit[0]) TRY(attribute_set_ascii_text(dataset, "unit", field->unit, &store->failure));
-    if (field->description && field->description[0])
-        TRY(attribute_set_text(dataset, "description", field->description, &store->failure));
-    return TRAJLOG_OK;
-}
-
-static trajlog_status set_group_attributes(struct store *store, struct store_group *group, hid_t location)
-{
-    const struct group *model = group->model;
-    TRY(set_json(store, location, "paths", group_paths_json(model)));
-    for (size_t i = 0; i < model->field_count; i++) {
-        if (group->fields[i].dataset <= 0) continue;
-        trajlog_status status = set_field_texts(store, group->fields[i].dataset, model->fields[i]);
-        if (status != TRAJLOG_OK)
-            error_prefix(&store->failure, "%s: group \"%s\", field \"%s\"", store->path, model->name,
-                         model->fields[i]->name);
-        TRY(status);
-    }
-    return TRAJLOG_OK;
-}
-
-static trajlog_status define_group(struct store *store, struct store_group *group)
-{
-    hid_t location;
-    TRY(open_group(store, store->file, group->model->name, &location));
-    trajlog_status status = make_datasets(store, group, location);
-    if (status == TRAJLOG_OK) status = set_group_attributes(store, group, location);
-    H5Gclose(location);
-    return status;
-}
-
-static trajlog_status define_bookkeeping(struct store *store)
-{
-    struct column_layout layout = {.group = BOOKKEEPING,
-                                   .field = "dropped", /* first step, last step, frames */
-                                   .type = TRAJLOG_INT64,
-                                   .shape = TRAJLOG_SHAPE(3),
-                                   .storage = {.chunk_rows = DROP_CHUNK_ROWS}};
-    hid_t location;
-    TRY(open_group(store, store->file, BOOKKEEPING, &location));
-    trajlog_status status = column_create(&store->dropped, &store->context, location, &layout, &store->failure);
-    H5Gclose(location);
-    return status;
-}
-
-static trajlog_status allocate_groups(struct store *store, const struct schema *schema)
-{
-    store->schema = schema;
-    store->groups = calloc(schema->group_count ? schema->group_count : 1, sizeof *store->groups);
-    if (!store->groups) return fail_memory(store);
-    for (store->group_count = 0; store->group_count < schema->group_count; store->group_count++) {
-        struct store_group *group = &store->groups[store->group_count];
-        group->model = schema->groups[store->group_count];
-        group->fields = calloc(group->model->field_count ? group->model->field_count : 1, sizeof *group->fields);
-        if (!group->fields) return fail_memory(store);
-    }
-    return TRAJLOG_OK;
-}
-
 static trajlog_status define(struct store *store, const struct schema *schema)
 {
-    if (store->schema) return fail_state(store, "the groups have been defined already");
-    TRY(allocate_groups(store, schema));
+    if (store->schema) return store_fail_state(store, "the groups have been defined already");
+    TRY(define_allocate(store, schema));
     for (size_t i = 0; i < store->group_count; i++)
         if (store->groups[i].model->enabled) TRY(define_group(store, &store->groups[i]));
     TRY(define_bookkeeping(store));
-    TRY(set_json(store, store->file, "trajlog_schema", schema_to_json(schema)));
-    TRY(set_json(store, store->file, "group_names", schema_group_names_json(schema)));
+    TRY(define_json(store, store->file, "trajlog_schema", schema_to_json(schema)));
+    TRY(define_json(store, store->file, "group_names", schema_group_names_json(schema)));
     return attribute_set_int64(store->file, "actual_steps", 0, &store->failure);
 }
 
@@ -378,11 +181,11 @@ trajlog_status store_define(struct store *store, const struct schema *schema, st
 static trajlog_status write_once_field(struct store *store, hid_t location, const struct group *model,
                                        const struct field *field, const void *data)
 {
-    struct column_layout layout = field_layout(model, field);
+    struct column_layout layout = define_layout(model, field);
     TRY(column_write_once(&store->context, location, &layout, data, &store->failure));
     hid_t dataset = H5Dopen2(location, field->name, H5P_DEFAULT);
-    if (dataset < 0) return fail(store, "open a dataset that was just written");
-    trajlog_status status = set_field_texts(store, dataset, field);
+    if (dataset < 0) return store_fail(store, "open a dataset that was just written");
+    trajlog_status status = define_field_texts(store, dataset, field);
     H5Dclose(dataset);
     return status;
 }
@@ -404,10 +207,11 @@ static trajlog_status write_once(struct store *store, struct store_group *group,
 
 static trajlog_status check_once(struct store *store, size_t group)
 {
-    if (!store->schema || store->started) return fail_state(store, "`once` data come between definition and start");
+    if (!store->schema || store->started)
+        return store_fail_state(store, "`once` data come between definition and start");
     if (group >= store->group_count || !store->groups[group].model->enabled ||
         !group_is_once(store->groups[group].model) || store->groups[group].written)
-        return fail_state(store, "no `once` group that waits for its data has this number");
+        return store_fail_state(store, "no `once` group that waits for its data has this number");
     return TRAJLOG_OK;
 }
 
@@ -417,7 +221,7 @@ static trajlog_status open_and_write_once(struct store *store, size_t index, int
     TRY(check_once(store, index));
     struct store_group *group = &store->groups[index];
     hid_t location = H5Gopen2(store->file, group->model->name, H5P_DEFAULT);
-    if (location < 0) return fail(store, "open a `once` group");
+    if (location < 0) return store_fail(store, "open a `once` group");
     trajlog_status status = write_once(store, group, location, step, time, fields);
     H5Gclose(location);
     return status;
@@ -453,19 +257,19 @@ static int64_t group_next_write(const struct store_group *group)
 
 static trajlog_status publish(struct store *store)
 {
-    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
+    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return store_fail(store, "flush the file");
     return driver_publish(store->driver, COMMIT_FLUSHED, &store->failure);
 }
 
 static trajlog_status start(struct store *store)
 {
-    if (!store->schema || store->started) return fail_state(store, "started twice, or before definition");
+    if (!store->schema || store->started) return store_fail_state(store, "started twice, or before definition");
     for (size_t i = 0; i < store->group_count; i++) {
         struct store_group *group = &store->groups[i];
         if (group->model->enabled && !group_is_once(group->model)) group->next_write = group_next_write(group);
     }
     TRY(h5md_present(store->file, store->path, store->schema, &store->failure));
-    if (H5Fstart_swmr_write(store->file) < 0) return fail(store, "start SWMR writing");
+    if (H5Fstart_swmr_write(store->file) < 0) return store_fail(store, "start SWMR writing");
     TRY(publish(store));
     store->started = true;
     return TRAJLOG_OK;
@@ -514,7 +318,7 @@ trajlog_status store_append(struct store *store, size_t group, int64_t step, dou
 {
     if (store->failure.status != TRAJLOG_OK) return report(store, error);
     if (!store->started || group >= store->group_count || store->groups[group].step.dataset <= 0) {
-        fail_state(store, "no group that takes rows now has this number");
+        store_fail_state(store, "no group that takes rows now has this number");
         return report(store, error);
     }
     struct store_group *target = &store->groups[group];
@@ -529,7 +333,7 @@ trajlog_status store_add_drop(struct store *store, const trajlog_drop *drop, str
     int64_t row[3] = {drop->first_step, drop->last_step, drop->frames};
     if (store->failure.status != TRAJLOG_OK) return report(store, error);
     if (!store->started) {
-        fail_state(store, "frames cannot be dropped before the start");
+        store_fail_state(store, "frames cannot be dropped before the start");
         return report(store, error);
     }
     enter(&quiet);
@@ -573,7 +377,7 @@ static trajlog_status flush(struct store *store)
         if (store->groups[i].step.dataset > 0) TRY(commit_group(store, &store->groups[i]));
     TRY(column_commit(&store->dropped, &store->failure));
     TRY(commit_last_step(store));
-    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return fail(store, "flush the file");
+    if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return store_fail(store, "flush the file");
     store->context.chunks = 0;
     store->unsaved = false;
     return TRAJLOG_OK;
@@ -581,7 +385,7 @@ static trajlog_status flush(struct store *store)
 
 static trajlog_status commit(struct store *store, enum commit_level level)
 {
-    if (!store->started) return fail_state(store, "nothing can be committed before the start");
+    if (!store->started) return store_fail_state(store, "nothing can be committed before the start");
     if (!store->unsaved && level == COMMIT_FLUSHED) return TRAJLOG_OK;
     if (store->unsaved) {
         TRY(flush(store));
@@ -630,7 +434,7 @@ static trajlog_status finish(struct store *store)
 static void close_file(struct store *store)
 {
     close_columns(store);
-    if (store->file > 0 && H5Fclose(store->file) < 0) fail(store, "close the file");
+    if (store->file > 0 && H5Fclose(store->file) < 0) store_fail(store, "close the file");
     store->file = 0;
     find_cause(store);
     driver_destroy(store->driver);

@@ -1,0 +1,31 @@
+/* Groups, their datasets and their attributes: made once, before SWMR starts. Errors go to store->failure. */
+#ifndef STORE_DEFINE_H
+#define STORE_DEFINE_H
+
+#include "store/store.h"
+
+#define BOOKKEEPING "trajlog" /* the group; its name is not open to users */
+
+/* Creation properties of this class, H5P_FILE_CREATE or H5P_GROUP_CREATE, without time stamps. Negative on failure. */
+hid_t define_untimed(hid_t class);
+
+/* The store's groups, one for each of the schema's, with nothing in them. */
+trajlog_status define_allocate(struct store *store, const struct schema *schema);
+
+/* Makes a group with its datasets and attributes; the datasets stay open. */
+trajlog_status define_group(struct store *store, struct store_group *group);
+/* Makes the list of dropped frames. */
+trajlog_status define_bookkeeping(struct store *store);
+
+/* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
+trajlog_status define_open_group(struct store *store, hid_t location, const char *path, hid_t *group);
+/* The groups that a field's path goes through: "a" and "a/b" for "a/b/c". */
+trajlog_status define_parents(struct store *store, hid_t location, const char *path);
+
+struct column_layout define_layout(const struct group *group, const struct field *field);
+/* Unit and description. */
+trajlog_status define_field_texts(struct store *store, hid_t dataset, const struct field *field);
+/* Sets a text attribute; takes the text, which is freed; NULL: there was no memory to make it. */
+trajlog_status define_json(struct store *store, hid_t object, const char *name, char *text);
+
+#endif

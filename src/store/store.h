@@ -1,0 +1,41 @@
+/* The inside of the store, for the files that it is made of: file.c (its life), define.c (groups and datasets). Their functions write the first error to store->failure, where it sticks. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "store/column.h"
+#include "store/driver.h"
+#include "store/file.h"
+#include "store/ownership.h"
+
+struct store_group {
+    const struct group *model;
+    struct column step, time;
+    struct column *fields; /* one per field of the model; those that are not in the file are zeroed */
+    int64_t rows;
+    int64_t next_write; /* up to this row, appending only copies memory */
+    bool written;       /* `once` */
+};
+
+struct store {
+    char *path; /* as the caller names it: for messages */
+    struct ownership *ownership;
+    struct driver *driver;
+    hid_t file;
+    const struct schema *schema; /* NULL before store_define */
+    struct store_group *groups;
+    size_t group_count;
+    struct column dropped;
+    struct column_context context;
+    int64_t last_step;
+    bool has_steps, started;
+    bool unsaved;     /* something was appended since the last commit */
+    bool ever_synced; /* then the end of the file is synced too */
+    int64_t commits;
+    struct error failure; /* the first one; it sticks */
+};
+
+trajlog_status store_fail(struct store *store, const char *what); /* libhdf5 says why */
+trajlog_status store_fail_memory(struct store *store);
+trajlog_status store_fail_state(struct store *store, const char *what);
+
+#endif
