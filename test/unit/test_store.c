@@ -180,7 +180,9 @@ static void expect_text(hid_t file, const char *path, const char *name, const ch
     assert_true(attribute >= 0);
     hid_t type = H5Aget_type(attribute);
     assert_true(H5Tis_variable_str(type) > 0);
-    assert_int_equal(H5Tget_cset(type), H5T_CSET_UTF8);
+    /* H5MD wants units to be ASCII where they can be. */
+    bool ascii = strcmp(name, "unit") == 0 && strspn(expected, "abcdefghijklmnopqrstuvwxyz") == strlen(expected);
+    assert_int_equal(H5Tget_cset(type), ascii ? H5T_CSET_ASCII : H5T_CSET_UTF8);
     assert_true(H5Aread(attribute, type, &text) >= 0);
     assert_string_equal(text, expected);
     H5free_memory(text);
@@ -290,8 +292,7 @@ static void says_why_it_cannot_create(void **state)
     assert_non_null(strstr(scene->error.message, path));
 
     memset(&scene->error, 0, sizeof scene->error);
-    assert_int_equal(store_create(&scene->store, scene->directory, &replace, &scene->error),
-                     TRAJLOG_INVALID_ARGUMENT);
+    assert_int_equal(store_create(&scene->store, scene->directory, &replace, &scene->error), TRAJLOG_INVALID_ARGUMENT);
     memset(&scene->error, 0, sizeof scene->error);
     assert_int_equal(store_create(&scene->store, "", &refuse, &scene->error), TRAJLOG_INVALID_ARGUMENT);
     memset(&scene->error, 0, sizeof scene->error);
