@@ -1,39 +1,41 @@
 /* The commit driver. What follows is why it is as it is.
  *
- * The aim: at every instant the file on disk opens with plain HDF5, and shows the last commit. A process can be killed
- * between two system calls, and within a write when it goes from one page to the next; never within a page. A power
- * loss keeps any part of what was written since the last sync.
+ * The aim: at every instant the file on disk opens with plain HDF5, and shows the last commit. A process can be
+ * killed between two system calls, and within a write when it goes from one page to the next; never within a page.
+ * A power loss keeps any part of what was written since the last sync.
  *
- * 1. Metadata is held back in memory. libhdf5 writes when its cache pleases; nothing of that reaches the file before a
- *    commit. Raw data goes to the disk at once, into blocks that no committed metadata points at, or over the tail of a
- *    chunk whose committed rows keep their bytes.
+ * 1. Metadata is held back in memory. libhdf5 writes when its cache pleases; nothing of that reaches the file
+ *    before a commit. Raw data goes to the disk at once, into blocks that no committed metadata points at, or over
+ *    the tail of a chunk whose committed rows keep their bytes.
  *
- * 2. A commit writes what was held back in the order in which libhdf5 wrote it, which under SWMR is children before
- *    parents: every prefix is a consistent file. Nodes of B-trees are copied to new places by libhdf5 itself. Only the
- *    object headers, which say how many rows there are, come last, and all that share a page in one write: so all
- *    datasets whose headers are on one page get their new rows at the same instant.
+ * 2. A commit writes what was held back in the order in which libhdf5 wrote it, which under SWMR is children
+ *    before parents: every prefix is a consistent file. Nodes of B-trees are copied to new places by libhdf5
+ *    itself. Only the object headers, which say how many rows there are, come last, and all that share a page in
+ *    one write: so all datasets whose headers are on one page get their new rows at the same instant.
  *
  * 3. No metadata block of at most a page crosses a page's border (space.c), so that a kill cannot tear it.
  *
- * 4. The superblock, on its way to disk, loses its consistency flags, which would say "open for write", and announces
- * an end behind the true one; the file is longer still, so that no reader finds an address behind the end, or an end
- *    behind the file. Behind the superblock, on the same page, a record of ours keeps the true end. All this needs is a
- *    sparse file. A clean close makes it exact.
+ * 4. The superblock, on its way to disk, loses its consistency flags, which would say "open for write", and
+ *    announces an end at or behind the true one; the file is longer still, and has been so for a commit, so that
+ *    no reader finds an address behind the end, or an end behind the file. Behind the superblock, on the same
+ *    page, a record of ours keeps the true end. All this needs is a sparse file. A clean close makes it exact.
  *
- * 5. Before SWMR starts, libhdf5 writes in no safe order. A new file is therefore made under another name, and renamed
- *    when all groups are in it. In an existing file all that overwrites committed bytes is held back, raw data too, and
- *    applied as one batch: to a synced journal first, then to the file, headers first (they say that dropped rows are
- *    gone, before the index forgets them). A kill amid the batch leaves the journal, from which it is completed.
+ * 5. Before SWMR starts, libhdf5 writes in no safe order. A new file is therefore made under another name, and
+ *    renamed when all groups are in it. In an existing file all that overwrites committed bytes is held back, raw
+ *    data too, and applied as one batch: to a synced journal first, then to the file, headers first (they say that
+ *    dropped rows are gone, before the index forgets them). A kill amid the batch leaves the journal, from which
+ *    it is completed.
  *
- * 6. Power loss. A synced commit is a flushed one, then a sync of the file, then a journal with what all blocks that
- * are being overwritten in place hold now (guard.c), synced too. From then on a block that is not in the journal, and
- * is not newer than it, is added to it durably before it is overwritten. So after a power loss the journal leads back
- * to the synced commit, whichever of the later writes have arrived; raw blocks that it refers to are not handed out
- * again before the next one. If only the process was killed, the file is newer than the journal and needs nothing: the
- *    machine's boot id tells the two apart. While the journal is rewritten the file is durable without it.
+ * 6. Power loss. A synced commit is a flushed one, then a sync of the file, then a journal with what all blocks
+ *    that are being overwritten in place hold now (guard.c), synced too. From then on a block that is not in the
+ *    journal, and is not newer than it, is added to it durably before it is overwritten. So after a power loss the
+ *    journal leads back to the synced commit, whichever of the later writes have arrived; raw blocks that it
+ *    refers to are not handed out again before the next one. If only the process was killed, the file is newer
+ *    than the journal and needs nothing: the machine's boot id tells the two apart. While the journal is rewritten
+ *    the file is durable without it.
  *
- * 7. After the first failure nothing more is written, and no sync will be reported. libhdf5 cannot live with a driver
- *    that fails: so all its writes succeed, and it reads back what it wrote, from memory.
+ * 7. After the first failure nothing more is written, and no sync will be reported. libhdf5 cannot live with a
+ *    driver that fails: so all its writes succeed, and it reads back what it wrote, from memory.
  *
  * 8. In a forked child the driver is in this state too. */
 #include "store/driver.h"
@@ -59,9 +61,10 @@
 #define NEW_SUFFIX   ".new"   /* a file that is being defined */
 #define FIRST_SUFFIX ".first" /* its first copy, on the way to its name */
 
-/* How far the announced end, and the file, are ahead: an eighth of the file within these bounds. */
-#define SMALLEST_STEP (UINT64_C(64) << 10)
-#define LARGEST_STEP  (UINT64_C(64) << 20)
+/* How far the file is ahead of its announced end: an eighth of it, within these bounds, or more if it grows fast. */
+#define SMALLEST_STEP  (UINT64_C(64) << 10)
+#define LARGEST_STEP   (UINT64_C(64) << 20)
+#define LARGEST_GROWTH (UINT64_C(256) << 20)
 
 /* Object headers that are committed by one write lie on at most so many pages, next to each other. */
 #define LONGEST_RUN 16
@@ -86,10 +89,12 @@ struct driver {
     unsigned char superblock[FRONT_PAGE_SUPERBLOCK]; /* as libhdf5 wrote it */
     struct front_page front;                         /* as it is, or was, in the file */
     unsigned char boot_id[16];
-    uint64_t size;        /* of the file, at least */
-    bool size_is_new;     /* since the last sync */
-    uint64_t end_at_open; /* true end when the file was opened */
-    uint64_t base_end;    /* blocks that lie before it are older than the base of the journal, or than the batch */
+    uint64_t size;          /* of the file, at least */
+    bool size_is_new;       /* since the last sync */
+    uint64_t settled_size;  /* its size since the last commit */
+    uint64_t end_at_commit; /* true end at the last commit */
+    uint64_t end_at_open;   /* true end when the file was opened */
+    uint64_t base_end;      /* blocks that lie before it are older than the base of the journal, or than the batch */
     struct space space;
     struct journal_blocks held; /* in the order of writing */
     bool changed;               /* since the last base */
@@ -186,22 +191,35 @@ static trajlog_status extend_to(struct driver *driver, uint64_t size)
     return TRAJLOG_OK;
 }
 
-/* Makes the file so long that a new end can be announced, one step ahead of it. */
+/* A reader looks at the file's size first, and then at the end that the superblock announces. So what is announced is a
+ * size that the file has had since the last commit, if it can be. */
 static trajlog_status make_room(struct driver *driver)
 {
-    uint64_t end = driver->space.end, step = end / 8;
+    uint64_t end = driver->space.end;
     if (end <= driver->front.announced_end) return TRAJLOG_OK;
-    if (step < SMALLEST_STEP) step = SMALLEST_STEP;
-    if (step > LARGEST_STEP) step = LARGEST_STEP;
-    uint64_t announced = (end + step + SPACE_PAGE - 1) / SPACE_PAGE * SPACE_PAGE;
-    if (announced + step > driver->size && io_truncate(driver->io, driver->descriptor, announced + step) == 0) {
-        driver->size = announced + step;
-        driver->size_is_new = true;
-    }
-    /* A limit on the size of files may leave room for the data, but not for the step: go as far as it lets. */
-    if (announced > driver->size) announced = end;
+    uint64_t announced = end <= driver->settled_size ? driver->settled_size : end;
     TRY(extend_to(driver, announced));
     driver->front.announced_end = announced;
+    return TRAJLOG_OK;
+}
+
+/* Makes the file longer for commits to come: by an eighth, and at least by what some commits have needed. */
+static trajlog_status stay_ahead(struct driver *driver)
+{
+    uint64_t end = driver->space.end, step = end / 8;
+    uint64_t growth = end > driver->end_at_commit ? end - driver->end_at_commit : 0;
+    if (step > LARGEST_STEP) step = LARGEST_STEP;
+    if (step < SMALLEST_STEP) step = SMALLEST_STEP;
+    if (step < 4 * growth) step = growth < LARGEST_GROWTH ? 4 * growth : 4 * LARGEST_GROWTH;
+    driver->end_at_commit = end;
+    uint64_t size = (driver->front.announced_end + step + SPACE_PAGE - 1) / SPACE_PAGE * SPACE_PAGE;
+    if (size > driver->size) {
+        int number = io_truncate(driver->io, driver->descriptor, size);
+        /* A limit on the size of files may leave room for the data, but not for more. */
+        if (number != 0 && number != EFBIG) return freeze(driver, number, "an extension of the file");
+        if (number == 0) driver->size = size, driver->size_is_new = true;
+    }
+    driver->settled_size = driver->size;
     return TRAJLOG_OK;
 }
 
@@ -379,6 +397,7 @@ static trajlog_status flush_rows(struct driver *driver)
     struct journal_blocks others = {0}, headers = {0};
     driver->changed = true;
     trajlog_status status = write_held(driver, &others, &headers);
+    if (status == TRAJLOG_OK && !driver->finishing) status = stay_ahead(driver);
     journal_blocks_free(&others);
     journal_blocks_free(&headers);
     if (status == TRAJLOG_OK) journal_blocks_free(&driver->held);
@@ -427,6 +446,7 @@ trajlog_status driver_commit(struct driver *driver, enum commit_level level, str
 static trajlog_status publish_new(struct driver *driver, enum commit_level level)
 {
     TRY(make_room(driver));
+    TRY(stay_ahead(driver));
     TRY(write_front(driver));
     if (level == COMMIT_SYNCED) TRY(sync_file(driver));
     if (driver->io->rename(driver->io->context, driver->new_path, driver->path) != 0)
@@ -498,6 +518,7 @@ static trajlog_status publish_batch(struct driver *driver)
         TRY(status);
         journal_blocks_free(&driver->held);
     }
+    if (!driver->finishing) TRY(stay_ahead(driver));
     TRY(make_base(driver));
     driver->phase = PHASE_ROWS;
     return TRAJLOG_OK;
@@ -536,7 +557,7 @@ static int write_copy(struct driver *driver, const char *path)
 {
     unsigned char bytes[FRONT_PAGE_WRITTEN];
     struct front_page front = driver->front;
-    int target = driver->io->open(driver->io->context, path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    int target = io_open(driver->io, path, O_RDWR | O_CREAT | O_TRUNC);
     if (target < 0) return errno;
     front.announced_end = driver->space.end;
     encode_front(driver, &front, bytes);
@@ -554,7 +575,7 @@ static int name_copy(struct driver *driver, const char *copy, bool replace)
         if (io->link(io->context, copy, driver->path) == 0) return io->remove(io->context, copy) == 0 ? 0 : errno;
         if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) return errno;
         /* A file system without hard links; others who keep to our lock cannot come between. */
-        int existing = io->open(io->context, driver->path, O_RDONLY, 0);
+        int existing = io_open(io, driver->path, O_RDONLY);
         if (existing < 0 && errno != ENOENT) return errno;
         if (existing >= 0) {
             io->close(io->context, existing);
@@ -897,7 +918,7 @@ trajlog_status driver_create(struct driver **driver, const char *path, const str
     *driver = NULL;
     struct driver *made = make_driver(path, io, PHASE_NEW, error);
     if (made == NULL) return TRAJLOG_OUT_OF_MEMORY;
-    made->descriptor = made->io->open(made->io->context, made->new_path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    made->descriptor = io_open(made->io, made->new_path, O_RDWR | O_CREAT | O_TRUNC);
     if (made->descriptor < 0) {
         trajlog_status status = open_failed(error, errno, "create", path);
         made->phase = PHASE_READING; /* nothing was made, so nothing is removed */
@@ -936,7 +957,7 @@ static trajlog_status read_front(struct driver *driver, struct error *error)
     if (!front_page_decode(&driver->front, bytes))
         return error_set(error, TRAJLOG_INVALID_FILE, 0, "%s does not begin with a superblock of HDF5 1.10 or later",
                          driver->path);
-    driver->size = (uint64_t)status.st_size;
+    driver->size = driver->settled_size = (uint64_t)status.st_size;
     if (driver->front.true_end > driver->size)
         return error_set(error, TRAJLOG_INVALID_FILE, 0, "%s is cut short: %llu bytes of %llu", driver->path,
                          (unsigned long long)driver->size, (unsigned long long)driver->front.true_end);
@@ -949,7 +970,7 @@ static trajlog_status read_front(struct driver *driver, struct error *error)
             driver->path);
     memcpy(driver->superblock, driver->front.superblock, sizeof driver->superblock);
     superblock_set_end(driver->superblock, driver->front.true_end);
-    driver->end_at_open = driver->space.end = driver->front.true_end;
+    driver->end_at_open = driver->end_at_commit = driver->space.end = driver->front.true_end;
     driver->base_end = (driver->space.end + SPACE_PAGE - 1) / SPACE_PAGE * SPACE_PAGE;
     return TRAJLOG_OK;
 }
@@ -957,7 +978,7 @@ static trajlog_status read_front(struct driver *driver, struct error *error)
 static trajlog_status open_existing(struct driver *driver, struct error *error)
 {
     enum journal_finding finding;
-    driver->descriptor = driver->io->open(driver->io->context, driver->path, O_RDWR, 0);
+    driver->descriptor = io_open(driver->io, driver->path, O_RDWR);
     if (driver->descriptor < 0) return open_failed(error, errno, "open", driver->path);
     TRY(remove_leftovers(driver->io, driver->path, error));
     TRY(journal_recover(driver->io, driver->path, driver->descriptor, false, &finding, error));
@@ -981,7 +1002,7 @@ trajlog_status driver_open(struct driver **driver, const char *path, const struc
 static trajlog_status open_reading(struct driver *driver, bool writer_is_alive, struct error *error)
 {
     enum journal_finding finding;
-    driver->descriptor = driver->io->open(driver->io->context, driver->path, O_RDONLY, 0);
+    driver->descriptor = io_open(driver->io, driver->path, O_RDONLY);
     if (driver->descriptor < 0) return open_failed(error, errno, "open", driver->path);
     if (!writer_is_alive)
         TRY(journal_inspect(driver->io, driver->path, driver->descriptor, false, &finding, &driver->held, error));

@@ -25,7 +25,8 @@ static int system_open(void *context, const char *path, int flags, mode_t mode)
 static int system_close(void *context, int descriptor)
 {
     (void)context;
-    return close(descriptor);
+    /* On Linux the descriptor is gone also when a signal came, and trying again could close another's. */
+    return close(descriptor) != 0 && errno != EINTR ? -1 : 0;
 }
 
 static ssize_t system_read(void *context, int descriptor, void *data, size_t size, off_t offset)
@@ -119,6 +120,14 @@ int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t s
     return 0;
 }
 
+int io_open(const struct driver_io *io, const char *path, int flags)
+{
+    int descriptor;
+    do descriptor = io->open(io->context, path, flags, 0666);
+    while (descriptor < 0 && errno == EINTR);
+    return descriptor;
+}
+
 int io_truncate(const struct driver_io *io, int descriptor, uint64_t size)
 {
     int result;
@@ -143,7 +152,7 @@ int io_sync_directory(const struct driver_io *io, const char *path)
     if (slash == NULL) strcpy(directory, ".");
     else if (slash == directory) slash[1] = '\0';
     else *slash = '\0';
-    int descriptor = io->open(io->context, directory, O_RDONLY | O_DIRECTORY, 0);
+    int descriptor = io_open(io, directory, O_RDONLY | O_DIRECTORY);
     int number = descriptor < 0 ? errno : io_sync(io, descriptor, false);
     if (descriptor >= 0 && io->close(io->context, descriptor) != 0 && number == 0) number = errno;
     free(directory);

@@ -29,6 +29,9 @@ extern const struct driver_io driver_io_system;
 int io_write_all(const struct driver_io *io, int descriptor, const void *data, size_t size, uint64_t offset);
 int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t size, uint64_t offset);
 
+/* As open, but never EINTR. */
+int io_open(const struct driver_io *io, const char *path, int flags);
+
 /* 0 or an errno; never EINTR. */
 int io_truncate(const struct driver_io *io, int descriptor, uint64_t size);
 int io_sync(const struct driver_io *io, int descriptor, bool data_only);

@@ -145,7 +145,7 @@ static int failed(struct journal *journal, const char *operation, int number)
 static int open_journal(struct journal *journal)
 {
     if (journal->descriptor >= 0) return 0;
-    journal->descriptor = journal->io->open(journal->io->context, journal->path, O_RDWR | O_CREAT, 0666);
+    journal->descriptor = io_open(journal->io, journal->path, O_RDWR | O_CREAT);
     return journal->descriptor < 0 ? failed(journal, "open", errno) : 0;
 }
 
@@ -235,7 +235,7 @@ static trajlog_status read_journal(const struct driver_io *io, const char *path,
 {
     char *name = path_with_suffix(path, JOURNAL_SUFFIX);
     if (name == NULL) return error_set(error, TRAJLOG_OUT_OF_MEMORY, ENOMEM, "cannot look for a journal of %s", path);
-    int descriptor = io->open(io->context, name, O_RDONLY, 0);
+    int descriptor = io_open(io, name, O_RDONLY);
     int number = errno;
     free(name);
     *exists = descriptor >= 0;
