@@ -606,9 +606,22 @@ typedef struct trajlog_drop {
  * moment. *reader is set as trajlog_create sets *log. Status: NOT_FOUND, IO_ERROR, INVALID_FILE (no trajlog or seed
  * file, or broken), UNSUPPORTED (a later format), HDF5_ERROR, OUT_OF_MEMORY. */
 TRAJLOG_API trajlog_status trajlog_open(trajlog_reader **reader, const char *path);
+
+/* 0 and NULL mean the default named behind each. Strings are copied. */
+typedef struct trajlog_reader_options {
+    size_t struct_size; /* sizeof(trajlog_reader_options) */
+    /* HDF5 loads a plugin, a shared library, when a file names a filter that it does not have. Which filters may be
+     * used besides those that are part of HDF5, by number or usual name: "32015", "zstd,blosc"; none. */
+    const char *filters;
+} trajlog_reader_options;
+/* The same with options, which may be NULL. Status: also INVALID_ARGUMENT (a filter's name that is not known). */
+TRAJLOG_API trajlog_status trajlog_open_with(trajlog_reader **reader, const char *path,
+                                             const trajlog_reader_options *options);
 /* Frees the reader and sets *reader to NULL; NULL and a *reader that is NULL are OK. */
 TRAJLOG_API trajlog_status trajlog_reader_close(trajlog_reader **reader);
-/* Looks again: rows that were committed since trajlog_open, or the last refresh, appear. Infos become invalid. */
+/* Looks again: rows and groups that were committed since trajlog_open, or the last refresh, appear; if another file has
+ * taken the path, it is that one from now on. Infos become invalid, and streams end. On failure the reader stays as it
+ * was. Status: as trajlog_open. */
 TRAJLOG_API trajlog_status trajlog_refresh(trajlog_reader *reader);
 
 /* Message and errno of the reader's latest failed call; as for logs. */
@@ -671,7 +684,8 @@ TRAJLOG_API trajlog_status trajlog_count_rows(trajlog_reader *reader, const char
  * trajlog_store_as, and FLOAT32 <-> FLOAT64, integer -> complex; 0: as stored). `field` may be "step" (INT64) or "time"
  * (FLOAT64). `bytes` is the size of `data`. *row_count (may be NULL) is the number of rows read.
  * Status: NOT_FOUND, INVALID_ARGUMENT, OUT_OF_RANGE (`data` too small; a value that does not fit), TYPE_MISMATCH,
- * UNSUPPORTED (a filter that this libhdf5 does not have, by name), INVALID_FILE, HDF5_ERROR, IO_ERROR. */
+ * UNSUPPORTED (a filter that this libhdf5 does not have, or that was not allowed, by name), INVALID_FILE, HDF5_ERROR,
+ * IO_ERROR. */
 TRAJLOG_API trajlog_status trajlog_read(trajlog_reader *reader, const char *group, const char *field, trajlog_rows rows,
                                         trajlog_type type, void *data, size_t bytes, int64_t *row_count);
 /* The same into memory that is allocated; free it with trajlog_free. *data is NULL on failure. */

@@ -147,21 +147,33 @@ static trajlog_status take_chunk(struct dataset *dataset, hid_t properties, stru
     return TRAJLOG_OK;
 }
 
-/* Looked at before anything else, since a virtual dataset opens other files as soon as its shape is asked for. */
-static trajlog_status learn_layout(struct dataset *dataset, hid_t properties, int64_t file_bytes, struct error *error)
+static trajlog_status learn_filters(struct dataset *dataset, hid_t properties, const struct dataset_limits *limits,
+                                    struct error *error)
 {
-    char filters[400];
+    char text[400];
+    bool chunked = H5Pget_layout(properties) == H5D_CHUNKED;
+    dataset->filters = strdup(chunked ? filters_text(properties, text, sizeof text) : "");
+    const char *forbidden = chunked ? filters_forbidden(properties, limits->filters, text, sizeof text) : NULL;
+    if (forbidden) dataset->forbidden = strdup(forbidden);
+    if (!dataset->filters || (forbidden && !dataset->forbidden))
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a description");
+    long expansion = chunked ? filters_expansion(properties) : 1;
+    if (__builtin_mul_overflow(limits->file_bytes, expansion, &dataset->believable_bytes) ||
+        __builtin_add_overflow(dataset->believable_bytes, ALWAYS_BELIEVABLE, &dataset->believable_bytes))
+        dataset->believable_bytes = INT64_MAX;
+    return TRAJLOG_OK;
+}
+
+/* Looked at before anything else, since a virtual dataset opens other files as soon as its shape is asked for. */
+static trajlog_status learn_layout(struct dataset *dataset, hid_t properties, const struct dataset_limits *limits,
+                                   struct error *error)
+{
     H5D_layout_t layout = H5Pget_layout(properties);
     if (layout < 0) return hdf5_error(error, "its layout cannot be read");
     if (layout == H5D_VIRTUAL) return invalid(error, "it is a virtual dataset, made of other files' data");
     if (layout == H5D_CONTIGUOUS && H5Pget_external_count(properties) != 0)
         return invalid(error, "its data lie outside of the file");
-    dataset->filters = strdup(layout == H5D_CHUNKED ? filters_text(properties, filters, sizeof filters) : "");
-    if (!dataset->filters) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a description");
-    long expansion = layout == H5D_CHUNKED ? filters_expansion(properties) : 1;
-    if (__builtin_mul_overflow(file_bytes, expansion, &dataset->believable_bytes) ||
-        __builtin_add_overflow(dataset->believable_bytes, ALWAYS_BELIEVABLE, &dataset->believable_bytes))
-        dataset->believable_bytes = INT64_MAX;
+    TRY(learn_filters(dataset, properties, limits, error));
     TRY(learn_type(dataset, error));
     TRY(learn_shape(dataset, error));
     return layout == H5D_CHUNKED ? take_chunk(dataset, properties, error) : TRAJLOG_OK;
@@ -193,8 +205,8 @@ static trajlog_status enlarge_cache(struct dataset *dataset, int64_t parent, str
     return status;
 }
 
-trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char *name, int64_t file_bytes,
-                            struct error *error)
+trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char *name,
+                            const struct dataset_limits *limits, struct error *error)
 {
     bool found;
     int64_t object = H5I_INVALID_HID;
@@ -211,7 +223,7 @@ trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char 
     dataset->handle = object;
     hid_t properties = H5Dget_create_plist(dataset->handle);
     if (properties < 0) return hdf5_error(error, "its properties cannot be read");
-    trajlog_status status = learn_layout(dataset, properties, file_bytes, error);
+    trajlog_status status = learn_layout(dataset, properties, limits, error);
     H5Pclose(properties);
     if (status == TRAJLOG_OK) status = enlarge_cache(dataset, parent, error);
     if (status == TRAJLOG_OK) dataset->stored_bytes = (int64_t)H5Dget_storage_size(dataset->handle);
@@ -280,6 +292,7 @@ void dataset_close(struct dataset *dataset)
 {
     if (dataset->handle >= 0 && dataset->name) H5Dclose(dataset->handle);
     free(dataset->name);
+    free(dataset->forbidden);
     free(dataset->filters);
     free(dataset->storage);
     memset(dataset, 0, sizeof *dataset);

@@ -25,6 +25,7 @@ struct dataset {
     int64_t chunk_bytes;             /* before compression */
     int64_t stored_bytes;            /* in the file */
     int64_t believable_bytes;        /* more than this cannot come out of a file of this size, whatever it claims */
+    char *forbidden;                 /* the first filter that is not to be used, in words; NULL: none */
     char *filters;                   /* in words, "shuffle, deflate 1"; "" if none */
     char *storage;                   /* in words, "87 rows per chunk, deflate 1" */
 };
@@ -34,11 +35,16 @@ struct dataset {
 trajlog_status object_open(int64_t parent, const char *path, int64_t *object, bool *found, struct error *error);
 void object_close(int64_t object);
 
-/* Opens the dataset of a file of `file_bytes` and learns its type, dimensions and filters; `has_rows` and what depends
- * on it wait for dataset_set_rows. INVALID_FILE: missing, no dataset, or its bytes lie in other files. Close it also
- * after a failure. */
-trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char *name, int64_t file_bytes,
-                            struct error *error);
+/* What is believed and allowed of the file that a dataset is in. */
+struct dataset_limits {
+    int64_t file_bytes;
+    const char *filters; /* that may be used besides HDF5's own; see filter.h */
+};
+
+/* Opens the dataset and learns its type, dimensions and filters; `has_rows` and what depends on it wait for
+ * dataset_set_rows. INVALID_FILE: missing, no dataset, or its bytes lie in other files. Close it also after a failure. */
+trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char *name,
+                            const struct dataset_limits *limits, struct error *error);
 
 /* Decides whether the first dimension counts rows. INVALID_FILE if sizes are beyond reason. */
 trajlog_status dataset_set_rows(struct dataset *dataset, bool has_rows, struct error *error);

@@ -1,8 +1,8 @@
 #include "read/filter.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct filter {
@@ -95,13 +95,75 @@ long filters_expansion(hid_t properties)
     return expansion;
 }
 
+static void name_filter(const struct filter *filter, char *text, size_t size)
+{
+    if (filter->name[0]) snprintf(text, size, "filter %d (%s)", (int)filter->id, filter->name);
+    else snprintf(text, size, "filter %d", (int)filter->id);
+}
+
+/* The number of the filter that a word of a list means; negative: none. */
+static H5Z_filter_t filter_meant(const char *word, size_t length)
+{
+    char text[32], *end;
+    if (length == 0 || length >= sizeof text) return -1;
+    memcpy(text, word, length);
+    text[length] = '\0';
+    long number = strtol(text, &end, 10);
+    if (*end == '\0' && number >= 0 && number <= H5Z_FILTER_MAX) return (H5Z_filter_t)number;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(known[i].name, text) == 0) return known[i].id;
+    return -1;
+}
+
+/* The list's word at *place, and where the next one begins; NULL at the end. */
+static const char *next_word(const char **place, size_t *length)
+{
+    const char *word = *place;
+    if (!word || !*word) return NULL;
+    *length = strcspn(word, ",");
+    *place = word + *length + (word[*length] == ',');
+    return word;
+}
+
+bool filters_list_is_valid(const char *allowed, char *unknown, size_t size)
+{
+    const char *word;
+    size_t length;
+    while ((word = next_word(&allowed, &length)) != NULL) {
+        if (filter_meant(word, length) >= 0) continue;
+        snprintf(unknown, size, "%.*s", (int)length, word);
+        return false;
+    }
+    return true;
+}
+
+static bool is_allowed(H5Z_filter_t id, const char *allowed)
+{
+    const char *word;
+    size_t length;
+    if (id < H5Z_FILTER_RESERVED) return true;
+    while ((word = next_word(&allowed, &length)) != NULL)
+        if (filter_meant(word, length) == id) return true;
+    return false;
+}
+
+const char *filters_forbidden(hid_t properties, const char *allowed, char *text, size_t size)
+{
+    struct filter filter;
+    for (unsigned i = 0; i < filter_count(properties); i++) {
+        if (filter_get(properties, i, &filter) && is_allowed(filter.id, allowed)) continue;
+        name_filter(&filter, text, size);
+        return text;
+    }
+    return NULL;
+}
+
 const char *filters_missing(hid_t properties, char *text, size_t size)
 {
     struct filter filter;
     for (unsigned i = 0; i < filter_count(properties); i++) {
         if (!filter_get(properties, i, &filter) || H5Zfilter_avail(filter.id) > 0) continue;
-        if (filter.name[0]) snprintf(text, size, "filter %d (%s)", (int)filter.id, filter.name);
-        else snprintf(text, size, "filter %d", (int)filter.id);
+        name_filter(&filter, text, size);
         return text;
     }
     return NULL;

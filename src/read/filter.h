@@ -3,6 +3,7 @@
 #define READ_FILTER_H
 
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* "shuffle, deflate 1, filter 32015 (zstd)"; at most `size` bytes; returns `text`. */
@@ -10,6 +11,12 @@ char *filters_text(hid_t properties, char *text, size_t size);
 
 /* How many bytes can come out of one stored byte, at most. */
 long filters_expansion(hid_t properties);
+
+/* Filters that are allowed besides those that are part of HDF5 are a list of numbers and usual names: "32015",
+ * "zstd,blosc"; NULL: none. Whether all names of it are known: if not, `unknown` is the first that is not. */
+bool filters_list_is_valid(const char *allowed, char *unknown, size_t size);
+/* The first filter that is neither part of HDF5 nor allowed, "filter 32015 (zstd)"; else NULL. Loads nothing. */
+const char *filters_forbidden(hid_t properties, const char *allowed, char *text, size_t size);
 
 /* The first filter that this libhdf5 does not have, and finds no plugin for: "filter 32015 (zstd)"; else NULL. */
 const char *filters_missing(hid_t properties, char *text, size_t size);

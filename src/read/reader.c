@@ -1,7 +1,10 @@
 #include "read/reader.h"
 
+#include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "read/filter.h"
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * How calls end, and what they are about
@@ -81,14 +84,47 @@ trajlog_status reader_select(const struct scan_group *group, const trajlog_rows 
  * Opening
  * ------------------------------------------------------------------------------------------------------------------ */
 
+trajlog_status reader_filters(const trajlog_reader_options *options, const char **filters, struct error *error)
+{
+    char unknown[40];
+    *filters = NULL;
+    if (!options) return TRAJLOG_OK;
+    if (options->struct_size < sizeof options->struct_size)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "the options' struct_size is %zu: expected sizeof(trajlog_reader_options)",
+                         options->struct_size);
+    if (HAS_MEMBER(options, trajlog_reader_options, filters)) *filters = options->filters;
+    if (filters_list_is_valid(*filters, unknown, sizeof unknown)) return TRAJLOG_OK;
+    return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "no filter has the name \"%s\"; a number is known always",
+                     unknown);
+}
+
 static trajlog_status open_scan(trajlog_reader *reader, struct scan **scan, struct error *error)
 {
-    trajlog_status status = scan_open(scan, reader->path, error);
+    trajlog_status status = scan_open(scan, reader->path, reader->filters, error);
     if (status != TRAJLOG_OK) error_prefix(error, "%s", reader->path);
     return status;
 }
 
-trajlog_status trajlog_open(trajlog_reader **reader, const char *path)
+static trajlog_reader *make_reader(const char *path)
+{
+    trajlog_reader *reader = calloc(1, sizeof *reader);
+    if (reader) reader->path = strdup(path ? path : "");
+    if (!reader || reader->path) return reader;
+    free(reader);
+    return NULL;
+}
+
+static trajlog_status open_reader(trajlog_reader *reader, const trajlog_reader_options *options, struct error *error)
+{
+    const char *filters;
+    TRY(reader_filters(options, &filters, error));
+    if (!*reader->path) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
+    if (filters) TRY(scan_copy(&reader->filters, filters, error));
+    return open_scan(reader, &reader->scan, error);
+}
+
+trajlog_status trajlog_open_with(trajlog_reader **reader, const char *path, const trajlog_reader_options *options)
 {
     struct error error = {0};
     trajlog_status status = TRAJLOG_OK;
@@ -96,17 +132,15 @@ trajlog_status trajlog_open(trajlog_reader **reader, const char *path)
         status = error_set(&error, TRAJLOG_INVALID_ARGUMENT, 0, "there is no place for the reader: it is NULL");
         return reader_end(NULL, status, &error);
     }
-    trajlog_reader *made = *reader = calloc(1, sizeof *made);
-    if (made) made->path = strdup(path ? path : "");
-    if (!made || !made->path) {
-        free(made);
-        *reader = NULL;
-        status = error_set(&error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a reader");
-        return reader_end(NULL, status, &error);
-    }
-    if (!path || !*path) status = error_set(&error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
-    else status = open_scan(made, &made->scan, &error);
-    return reader_end(made, status, &error);
+    *reader = make_reader(path);
+    if (*reader) status = open_reader(*reader, options, &error);
+    else status = error_set(&error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a reader");
+    return reader_end(*reader, status, &error);
+}
+
+trajlog_status trajlog_open(trajlog_reader **reader, const char *path)
+{
+    return trajlog_open_with(reader, path, NULL);
 }
 
 trajlog_status trajlog_reader_close(trajlog_reader **reader)
@@ -114,6 +148,7 @@ trajlog_status trajlog_reader_close(trajlog_reader **reader)
     if (!reader || !*reader) return TRAJLOG_OK;
     scan_close((*reader)->scan);
     free((*reader)->path);
+    free((*reader)->filters);
     free(*reader);
     *reader = NULL;
     return TRAJLOG_OK;
@@ -126,7 +161,7 @@ trajlog_status trajlog_refresh(trajlog_reader *reader)
     struct scan *scan = NULL;
     trajlog_status status = check_open(reader, &error);
     if (status == TRAJLOG_OK) {
-        status = scan_open(&scan, reader->path, &error);
+        status = scan_open(&scan, reader->path, reader->filters, &error);
         if (status == TRAJLOG_OK) {
             scan_close(reader->scan);
             reader->scan = scan;

@@ -2,10 +2,13 @@
 #ifndef READ_READER_H
 #define READ_READER_H
 
+#include <stddef.h>
+
 #include "read/scan.h"
 
 struct trajlog_reader {
     char *path;
+    char *filters;         /* that may be used besides HDF5's own; see filter.h */
     struct scan *scan;     /* NULL: it could not be opened; then it only carries its error */
     struct error error;    /* of the latest call that failed */
     int64_t refresh_count; /* which scan this is: what a stream knows of an older one is gone */
@@ -13,6 +16,12 @@ struct trajlog_reader {
 
 /* Every public call makes its own error, and ends with this: it names the file and is kept if the call failed. */
 trajlog_status reader_end(trajlog_reader *reader, trajlog_status status, struct error *error);
+
+/* Whether the caller's structure reaches to the end of this member: its program may be older than the library. */
+#define HAS_MEMBER(options, type, member) ((options)->struct_size >= offsetof(type, member) + sizeof((options)->member))
+
+/* The options' filters; NULL: none. INVALID_ARGUMENT: a size of nothing, a name that is not known. */
+trajlog_status reader_filters(const trajlog_reader_options *options, const char **filters, struct error *error);
 
 /* The group; errors of a reader that is not open, and NOT_FOUND. */
 trajlog_status reader_group(const trajlog_reader *reader, const char *name, const struct scan_group **group,

@@ -104,6 +104,10 @@ static trajlog_status check_readable(const struct dataset *dataset, struct error
 {
     if (dataset->type == 0)
         return error_set(error, TRAJLOG_UNSUPPORTED, 0, "it holds %s, which trajlog does not read", dataset->obstacle);
+    if (dataset->forbidden)
+        return error_set(error, TRAJLOG_UNSUPPORTED, 0,
+                         "its chunks are compressed with %s, which is not part of HDF5, and was not allowed by name",
+                         dataset->forbidden);
     if (dataset->chunk_bytes > dataset->believable_bytes)
         return error_set(error, TRAJLOG_INVALID_FILE, 0,
                          "its chunks of %lld bytes cannot come out of a file this small",

@@ -84,15 +84,18 @@ static trajlog_status scan_file(struct scan *scan, const char *path, struct erro
     return status;
 }
 
-static trajlog_status scan_once(struct scan **scan, const char *path, struct file_moment *moment, struct error *error)
+static trajlog_status scan_once(struct scan **scan, const char *path, const char *filters, struct file_moment *moment,
+                                struct error *error)
 {
     TRY(input_look(path, moment, error));
     struct scan *made = calloc(1, sizeof *made);
     if (!made) return no_memory(error);
     made->file = H5I_INVALID_HID;
-    made->bytes = moment->bytes;
+    made->limits.file_bytes = moment->bytes;
     made->info.actual_steps = -1;
     trajlog_status status = scan_copy(&made->path, path, error);
+    if (status == TRAJLOG_OK) status = scan_copy(&made->filters, filters ? filters : "", error);
+    made->limits.filters = made->filters;
     if (status == TRAJLOG_OK) status = scan_file(made, path, error);
     if (status == TRAJLOG_OK) *scan = made;
     else scan_close(made);
@@ -110,7 +113,7 @@ static bool changed_since(const char *path, const struct file_moment *before)
 }
 
 /* A file may be met in the middle of an update. A second look at one that has come to rest is enough. */
-trajlog_status scan_open(struct scan **scan, const char *path, struct error *error)
+trajlog_status scan_open(struct scan **scan, const char *path, const char *filters, struct error *error)
 {
     trajlog_status status = TRAJLOG_OK;
     bool last = false;
@@ -118,7 +121,7 @@ trajlog_status scan_open(struct scan **scan, const char *path, struct error *err
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         struct file_moment moment = {0};
         error_clear(error);
-        status = scan_once(scan, path, &moment, error);
+        status = scan_once(scan, path, filters, &moment, error);
         bool can_change = status == TRAJLOG_INVALID_FILE || status == TRAJLOG_IO_ERROR;
         if (!can_change || last) break;
         last = !changed_since(path, &moment);
@@ -156,6 +159,7 @@ void scan_close(struct scan *scan)
     schema_free(scan->schema);
     free(scan->groups);
     free(scan->path);
+    free(scan->filters);
     free(scan->metadata);
     free(scan->environment);
     free(scan->schema_text);

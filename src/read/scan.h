@@ -26,19 +26,19 @@ struct scan_group {
 };
 
 struct scan {
-    int64_t file;          /* an hid_t */
-    int64_t bytes;         /* of the file */
+    int64_t file; /* an hid_t */
+    struct dataset_limits limits;
     struct schema *schema; /* NULL: a file of the seed system, or a log that has not started */
     struct scan_group *groups;
     size_t group_count;
     struct dataset dropped; /* without a name: there is none */
-    char *path, *metadata, *environment, *schema_text;
+    char *path, *filters, *metadata, *environment, *schema_text;
     trajlog_file_info info;
 };
 
-/* Opens and validates; tries again for as long as it fails and the file changes. Errors as trajlog_open; messages do
- * not name the file. *scan is NULL on failure. */
-trajlog_status scan_open(struct scan **scan, const char *path, struct error *error);
+/* Opens and validates; tries again for as long as it fails and the file changes. `filters`: see dataset_limits. Errors
+ * as trajlog_open; messages do not name the file. *scan is NULL on failure. */
+trajlog_status scan_open(struct scan **scan, const char *path, const char *filters, struct error *error);
 void scan_close(struct scan *scan); /* NULL is OK */
 
 const struct scan_group *scan_find_group(const struct scan *scan, const char *name);

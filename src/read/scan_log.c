@@ -36,7 +36,7 @@ static trajlog_status check_size(const struct dataset *dataset, struct error *er
 static trajlog_status open_checked(struct scan *scan, struct dataset *dataset, int64_t parent, const char *name,
                                    bool has_rows, trajlog_type type, const trajlog_shape *shape, struct error *error)
 {
-    trajlog_status status = dataset_open(dataset, parent, name, scan->bytes, error);
+    trajlog_status status = dataset_open(dataset, parent, name, &scan->limits, error);
     if (status == TRAJLOG_OK) status = check_type(dataset, type, error);
     if (status == TRAJLOG_OK) status = dataset_set_rows(dataset, has_rows, error);
     if (status == TRAJLOG_OK) status = check_shape(dataset, shape, error);

@@ -53,7 +53,7 @@ static trajlog_status open_fields(struct scan *scan, struct scan_group *group, i
                                   struct error *error)
 {
     for (size_t i = 0; i < group->field_count; i++) {
-        trajlog_status status = dataset_open(&group->fields[i].dataset, object, names[i], scan->bytes, error);
+        trajlog_status status = dataset_open(&group->fields[i].dataset, object, names[i], &scan->limits, error);
         if (status != TRAJLOG_OK) error_prefix(error, "field \"%s\"", names[i]);
         TRY(status);
     }

@@ -25,12 +25,13 @@ def numpy_type(name):
     return numpy.dtype(TYPES.get(name, name))
 
 
-def read(build, path, group, field, rows="all", type="-", block_rows=None):
-    """An array of the rows; with block_rows, they come by a stream."""
-    command = [build / "test/programs/dump_field", path, group, field, rows, type]
+def read(build, path, group, field, rows="all", type="-", block_rows=None, filters=None, env=None):
+    """An array of the rows; with block_rows, they come by a stream; `filters` are allowed besides HDF5's own."""
+    allowed = [] if filters is None else ["-f", filters]
+    command = [build / "test/programs/dump_field", *allowed, path, group, field, rows, type]
     if block_rows is not None:
         command.append(str(block_rows))
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, env=env)
     if result.returncode != 0:
         status, _, message = result.stderr.decode().strip().partition(": ")
         assert status.startswith("TRAJLOG_"), f"exit status {result.returncode}: {result.stderr.decode()}"
@@ -57,11 +58,11 @@ def refuse_info(build, path):
     return result.stderr
 
 
-def unavailable_filter(group, name, shape, chunk, id):
+def unavailable_filter(group, name, shape, chunk, id, stored=b"these bytes are not what they were"):
     """A dataset that says its chunks have passed through a filter that libhdf5 does not have here."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk(chunk)
     properties.set_filter(id, h5py.h5z.FLAG_OPTIONAL)
     space = h5py.h5s.create_simple(shape)
     dataset = h5py.h5d.create(group.id, name.encode(), h5py.h5t.IEEE_F64LE, space, properties)
-    dataset.write_direct_chunk((0,) * len(shape), b"these bytes are not what they were", filter_mask=0)
+    dataset.write_direct_chunk((0,) * len(shape), stored, filter_mask=0)

@@ -1,6 +1,8 @@
 """Our own files, read by our reader and by h5py; and what the reader says of those that are broken."""
 
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -211,6 +213,72 @@ def test_a_missing_filter_is_named(build, copy):
         read(build, copy, "thermo", "pressure")
     assert refused.value.status == "TRAJLOG_UNSUPPORTED"
     assert "filter 32015 (zstd)" in refused.value.message
+
+
+PLUGIN = """
+#include <H5PLextern.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static size_t invert(unsigned flags, size_t count, const unsigned *values, size_t bytes, size_t *size, void **buffer)
+{
+    unsigned char *data = *buffer;
+    for (size_t i = 0; i < bytes; i++) data[i] ^= 0xff;
+    return bytes;
+}
+
+static const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, 32004, 1, 1, "invert", NULL, NULL, invert};
+
+H5PL_type_t H5PLget_plugin_type(void)
+{
+    return H5PL_TYPE_FILTER;
+}
+
+const void *H5PLget_plugin_info(void)
+{
+    return &filter;
+}
+
+__attribute__((constructor)) static void loaded(void)
+{
+    FILE *mark = fopen(getenv("PLUGIN_MARK"), "w");
+    if (mark) fclose(mark);
+}
+"""
+
+
+@pytest.fixture
+def plugin(build, tmp_path):
+    """The environment of a program that finds a plugin for filter 32004, which leaves a mark when it is loaded."""
+    config = dict(line.split(" := ", 1) for line in (build / "config.mk").read_text().splitlines() if " := " in line)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugin.c").write_text(PLUGIN)
+    subprocess.run(["cc", "-shared", "-fPIC", *shlex.split(config["HDF5_CFLAGS"]), tmp_path / "plugin.c", "-o",
+                    tmp_path / "plugins/libinvert.so"], check=True)
+    return {**os.environ, "HDF5_PLUGIN_PATH": str(tmp_path / "plugins"), "PLUGIN_MARK": str(tmp_path / "mark")}
+
+
+def test_no_file_gets_a_plugin_loaded_that_was_not_allowed(build, copy, plugin, tmp_path):
+    values = numpy.arange(41.0)
+    with h5py.File(copy, "r+") as file:
+        del file["thermo/pressure"]
+        unavailable_filter(file["thermo"], "pressure", (41,), (41,), 32004, bytes(255 - b for b in values.tobytes()))
+    for filters in (None, "zstd", "32003,32005"):
+        for rows in ("all", "0", "3,1"):
+            with pytest.raises(Refused) as refused:
+                read(build, copy, "thermo", "pressure", rows, filters=filters, env=plugin)
+            assert refused.value.status == "TRAJLOG_UNSUPPORTED"
+            assert "filter 32004 (lz4), which is not part of HDF5, and was not allowed" in refused.value.message
+    for command in (["info"], ["check"]):
+        subprocess.run([build / "trajlog", *command, copy], env=plugin, stdout=subprocess.DEVNULL, timeout=60)
+    assert not (tmp_path / "mark").exists()
+    for filters in ("32004", "zstd,lz4"):
+        numpy.testing.assert_array_equal(read(build, copy, "thermo", "pressure", filters=filters, env=plugin), values)
+    assert (tmp_path / "mark").exists()
+    for filters, name in [("zst", "zst"), ("zstd,,lz4", ""), ("-1", "-1"), ("70000", "70000")]:
+        with pytest.raises(Refused) as refused:
+            read(build, copy, "thermo", "pressure", filters=filters, env=plugin)
+        assert refused.value.status == "TRAJLOG_INVALID_ARGUMENT" and f'"{name}"' in refused.value.message
 
 
 @pytest.mark.parametrize("part", [0, 7, 8, 47, 48, 100, 500, 2048, 4096, 0.25, 0.5, 0.75, 0.99])

@@ -209,6 +209,10 @@ def test_a_missing_filter_is_named(build, tmp_path, id, name):
     with pytest.raises(Refused) as refused:
         read(build, path, "group", "array.z")
     assert refused.value.status == "TRAJLOG_UNSUPPORTED"
+    assert name in refused.value.message and "not allowed" in refused.value.message
+    with pytest.raises(Refused) as refused:
+        read(build, path, "group", "array.z", filters=str(id))
+    assert refused.value.status == "TRAJLOG_UNSUPPORTED"
     assert name in refused.value.message and "HDF5_PLUGIN_PATH" in refused.value.message
 
 

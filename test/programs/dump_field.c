@@ -1,9 +1,9 @@
 /* Reads rows of a field with our reader, for tests that know what should come out:
  *
- *     dump_field FILE GROUP FIELD [ROWS [TYPE [BLOCK_ROWS]]]
+ *     dump_field [-f FILTERS] FILE GROUP FIELD [ROWS [TYPE [BLOCK_ROWS]]]
  *
  * ROWS: "all", "5", "2:9:3", "0,4,4,-1", "step=20", "steps=10,30", "times=0.5,1.5". TYPE: "float32", ..., or "-": as
- * stored. With BLOCK_ROWS the rows come by a stream. Prints a line with the number of rows, the type and the shape,
+ * stored. With BLOCK_ROWS the rows come by a stream. FILTERS: those that are allowed. Prints a line with the number of rows, the type and the shape,
  * then the bytes. A failure prints its status and message on the standard error stream; the exit status is the status'
  * number. */
 #include <stdio.h>
@@ -117,10 +117,16 @@ static int dump_rows(trajlog_reader *reader, char **words, trajlog_rows rows, tr
 int main(int argc, char **argv)
 {
     trajlog_reader *reader = NULL;
+    trajlog_reader_options options = {.struct_size = sizeof options};
+    if (argc > 2 && strcmp(argv[1], "-f") == 0) {
+        options.filters = argv[2];
+        argv += 2;
+        argc -= 2;
+    }
     if (argc < 4) return 100;
     trajlog_rows rows = rows_named(argc > 4 ? argv[4] : NULL);
     trajlog_type type = type_named(argc > 5 ? argv[5] : NULL);
-    trajlog_status status = trajlog_open(&reader, argv[1]);
+    trajlog_status status = trajlog_open_with(&reader, argv[1], &options);
     int result = status != TRAJLOG_OK ? failed(reader, status)
                  : argc > 6           ? dump_stream(reader, argv + 1, rows, type, strtoll(argv[6], NULL, 10))
                                       : dump_rows(reader, argv + 1, rows, type);

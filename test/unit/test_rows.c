@@ -49,7 +49,9 @@ static void write_file(struct fixture *fixture)
 static void open_rows(struct fixture *fixture, struct dataset *dataset, const char *name)
 {
     struct error error = {0};
-    assert_int_equal(dataset_open(dataset, fixture->file, name, 1 << 20, &error), TRAJLOG_OK);
+    assert_int_equal(
+        dataset_open(dataset, fixture->file, name, &(struct dataset_limits){.file_bytes = 1 << 20}, &error),
+        TRAJLOG_OK);
     assert_int_equal(dataset_set_rows(dataset, true, &error), TRAJLOG_OK);
 }
 
@@ -270,7 +272,9 @@ static void large_conversions_go_block_by_block(void **state)
     trajlog_rows rows = trajlog_all_rows();
     for (int i = 0; i < 3 * count; i++) stored[i] = i;
     write_dataset(fixture->file, "large", H5T_NATIVE_INT32, 2, dims, stored);
-    assert_int_equal(dataset_open(&dataset, fixture->file, "large", 1 << 24, &error), TRAJLOG_OK);
+    assert_int_equal(
+        dataset_open(&dataset, fixture->file, "large", &(struct dataset_limits){.file_bytes = 1 << 24}, &error),
+        TRAJLOG_OK);
     assert_int_equal(dataset_set_rows(&dataset, true, &error), TRAJLOG_OK);
     assert_int_equal(selection_make(&selection, &rows, &axis, &error), TRAJLOG_OK);
     assert_int_equal(selection_read(&selection, &dataset, 0, count, TRAJLOG_FLOAT64, read, &error), TRAJLOG_OK);
@@ -286,7 +290,8 @@ static void expect_invalid(struct fixture *fixture, const char *name, const char
 {
     struct dataset dataset;
     struct error error = {0};
-    assert_int_equal(dataset_open(&dataset, fixture->file, name, 4096, &error), TRAJLOG_INVALID_FILE);
+    assert_int_equal(dataset_open(&dataset, fixture->file, name, &(struct dataset_limits){.file_bytes = 4096}, &error),
+                     TRAJLOG_INVALID_FILE);
     if (!strstr(error.message, reason)) fail_msg("\"%s\" does not say \"%s\"", error.message, reason);
     dataset_close(&dataset);
 }
@@ -329,7 +334,9 @@ static void sizes_are_held_against_the_file(void **state)
     H5Dclose(H5Dcreate2(fixture->file, "huge", H5T_NATIVE_DOUBLE, space, H5P_DEFAULT, properties, H5P_DEFAULT));
     H5Pclose(properties);
     H5Sclose(space);
-    assert_int_equal(dataset_open(&dataset, fixture->file, "huge", 4096, &error), TRAJLOG_OK);
+    assert_int_equal(
+        dataset_open(&dataset, fixture->file, "huge", &(struct dataset_limits){.file_bytes = 4096}, &error),
+        TRAJLOG_OK);
     assert_int_equal(dataset_set_rows(&dataset, true, &error), TRAJLOG_OK);
     assert_int_equal(rows_allocate(&dataset, TRAJLOG_FLOAT64, 1, &data, &error), TRAJLOG_INVALID_FILE);
     assert_null(data);
@@ -350,7 +357,9 @@ static void rows_beyond_reason_are_refused(void **state)
     H5Dclose(H5Dcreate2(fixture->file, "vast", H5T_NATIVE_INT64, space, H5P_DEFAULT, properties, H5P_DEFAULT));
     H5Pclose(properties);
     H5Sclose(space);
-    assert_int_equal(dataset_open(&dataset, fixture->file, "vast", 4096, &error), TRAJLOG_OK);
+    assert_int_equal(
+        dataset_open(&dataset, fixture->file, "vast", &(struct dataset_limits){.file_bytes = 4096}, &error),
+        TRAJLOG_OK);
     assert_int_equal(dataset_set_rows(&dataset, true, &error), TRAJLOG_INVALID_FILE);
     dataset_close(&dataset);
 }
