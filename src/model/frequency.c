@@ -401,6 +401,13 @@ void schedule_init(struct schedule *schedule, const trajlog_frequency *frequency
     schedule->next_due = INT64_MIN; /* the first step logged must be looked at, whatever its number */
 }
 
+void schedule_continue(struct schedule *schedule, int64_t first_step, double clock)
+{
+    schedule->started = true;
+    schedule->first_step = first_step;
+    schedule->last_due_clock = clock;
+}
+
 /* Sets the number of the last step, where the hint tells it. */
 static bool knows_last(const struct schedule *schedule, int64_t first_step, int64_t *last)
 {

@@ -32,6 +32,10 @@ struct schedule {
 
 void schedule_init(struct schedule *schedule, const trajlog_frequency *frequency, int64_t total_steps);
 
+/* As if the run had begun with `first_step`, in an earlier process: the next step is not the first one. Wall clocks start
+ * at `clock`. */
+void schedule_continue(struct schedule *schedule, int64_t first_step, double clock);
+
 /* Whether `step` is due, the schedule unchanged. `clock` is monotonic seconds, only used by wall clock. Predicates are
  * called here. The first call's step counts as the first step. */
 bool schedule_is_due(const struct schedule *schedule, int64_t step, double time, const void *state, double clock);

@@ -51,6 +51,11 @@ bool store_has_once(const struct store *store, size_t group);
 /* Resumed, after store_define: step and time of the last row that is kept, over all groups; false if there is none. */
 bool store_last_moment(const struct store *store, int64_t *step, double *time);
 
+/* After store_define: the first step of the run that made the file, which an earlier process told with the call below,
+ * between store_define and store_start; false if none did. */
+bool store_first_step(const struct store *store, int64_t *step);
+trajlog_status store_set_first_step(struct store *store, int64_t step, struct error *error);
+
 /* Writes a `once` group; between store_define and store_start. `group` is its index in the schema; `fields` has one
  * pointer per field of the schema's group, NULL for those not enabled. */
 trajlog_status store_write_once(struct store *store, size_t group, int64_t step, double time, const void *const *fields,
