@@ -6,6 +6,7 @@
 #include "store/driver.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_types.h"
+#include "store/missing_filter.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "Chunks are written as they lie in memory, and the file is little-endian."
@@ -72,11 +73,8 @@ static trajlog_status plan_chunks(struct column *column, const struct column_lay
 /* The encoder is made with the first column that needs one. */
 static trajlog_status prepare_encoder(const struct column *column, struct error *error)
 {
-    const char *missing = NULL;
     if (encoding_is_plain(&column->encoding)) return TRAJLOG_OK;
-    if (column->encoding.level > 0 && H5Zfilter_avail(H5Z_FILTER_SHUFFLE) <= 0) missing = "shuffle";
-    if (column->encoding.level > 0 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) <= 0) missing = "deflate";
-    if (column->encoding.checksum && H5Zfilter_avail(H5Z_FILTER_FLETCHER32) <= 0) missing = "fletcher32";
+    const char *missing = missing_filter(column->encoding.level > 0, column->encoding.checksum);
     if (missing)
         return error_set(error, TRAJLOG_UNSUPPORTED, 0, "%s: group \"%s\", field \"%s\": this libhdf5 has no %s filter",
                          column->context->path, column->group, column->field, missing);
