@@ -60,6 +60,8 @@ struct schema {
     char *created;                          /* ISO 8601, UTC; "" if not known */
 };
 
+#define FIRST_ROW_OPEN INT64_MAX /* the first row of a field that was just added: the next one */
+
 #define SCHEMA_MAX_GROUPS      65536
 #define SCHEMA_MAX_FIELDS      65536 /* of one group: then the bytes of a group's frame fit in 63 bits */
 #define STORAGE_MAX_CHUNK_ROWS INT32_MAX

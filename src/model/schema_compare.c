@@ -156,7 +156,7 @@ static trajlog_status copy_metadata(struct json_t **to, const struct json_t *fro
     return status;
 }
 
-static trajlog_status add_field(struct schema *schema, struct group *group, const struct field *from,
+static trajlog_status add_field(struct schema *schema, struct group *group, const struct field *from, int64_t first_row,
                                 struct error *error)
 {
     struct field *field;
@@ -164,6 +164,7 @@ static trajlog_status add_field(struct schema *schema, struct group *group, cons
     TRY(field_set_stored_type(group, field, from->stored_type, error));
     TRY(field_set_description(field, from->description, error));
     TRY(field_set_storage(group, field, &from->storage, error));
+    field->first_row = first_row;
     if (from->role != TRAJLOG_ROLE_NONE) TRY(field_set_role(schema, group, field, from->role, from->particles, error));
     return copy_metadata(&field->metadata, from->metadata, error);
 }
@@ -198,6 +199,7 @@ static trajlog_status take_up_group(struct schema *filed, const struct group *fr
                                     struct error *error)
 {
     struct group *group = schema_find_group(filed, from->name);
+    int64_t first_row = group == NULL ? 0 : FIRST_ROW_OPEN;
     if (group == NULL) {
         TRY(add_group(filed, from, &group, error));
         *added = true;
@@ -207,7 +209,7 @@ static trajlog_status take_up_group(struct schema *filed, const struct group *fr
     }
     for (size_t i = 0; i < from->field_count; i++) {
         if (!from->fields[i]->enabled || group_find_field(group, from->fields[i]->name) != NULL) continue;
-        TRY(add_field(filed, group, from->fields[i], error));
+        TRY(add_field(filed, group, from->fields[i], first_row, error));
         *added = true;
     }
     return TRAJLOG_OK;

@@ -11,8 +11,8 @@
 trajlog_status schema_compare(const struct schema *declared, const struct schema *filed, bool accept_additions,
                               struct error *error);
 
-/* After that: `filed` takes up what only `declared` has, and its frequencies. With new groups or fields its version goes
- * up. *changed: there was something; a later error leaves `filed` to be thrown away. */
+/* After that: `filed` takes up what only `declared` has, behind what it has, and its frequencies. With new groups or
+ * fields its version goes up; a new field of an old group has FIRST_ROW_OPEN. *changed: there was something; a later error leaves `filed` to be thrown away. */
 trajlog_status schema_take_up(struct schema *filed, const struct schema *declared, bool *changed, struct error *error);
 
 #endif

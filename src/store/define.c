@@ -147,13 +147,18 @@ trajlog_status define_group(struct store *store, struct store_group *group)
     return status;
 }
 
+struct column_layout define_drop_layout(void)
+{
+    return (struct column_layout){.group = BOOKKEEPING,
+                                  .field = "dropped", /* first step, last step, frames */
+                                  .type = TRAJLOG_INT64,
+                                  .shape = TRAJLOG_SHAPE(3),
+                                  .storage = {.chunk_rows = DROP_CHUNK_ROWS}};
+}
+
 trajlog_status define_bookkeeping(struct store *store)
 {
-    struct column_layout layout = {.group = BOOKKEEPING,
-                                   .field = "dropped", /* first step, last step, frames */
-                                   .type = TRAJLOG_INT64,
-                                   .shape = TRAJLOG_SHAPE(3),
-                                   .storage = {.chunk_rows = DROP_CHUNK_ROWS}};
+    struct column_layout layout = define_drop_layout();
     hid_t location;
     TRY(define_open_group(store, store->file, BOOKKEEPING, &location));
     trajlog_status status = column_create(&store->dropped, &store->context, location, &layout, &store->failure);

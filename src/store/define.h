@@ -22,6 +22,7 @@ trajlog_status define_open_group(struct store *store, hid_t location, const char
 /* The groups that a field's path goes through: "a" and "a/b" for "a/b/c". */
 trajlog_status define_parents(struct store *store, hid_t location, const char *path);
 
+struct column_layout define_drop_layout(void);
 struct column_layout define_layout(const struct group *group, const struct field *field);
 /* Unit and description. */
 trajlog_status define_field_texts(struct store *store, hid_t dataset, const struct field *field);

@@ -10,7 +10,7 @@
 #include "store/h5md.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
-#include "store/store.h"
+#include "store/resume.h"
 
 #define MOST_DIRTY_CHUNKS 2048 /* between two commits: bounds the metadata that the driver holds back */
 
@@ -66,10 +66,15 @@ trajlog_status store_fail_state(struct store *store, const char *what)
  * Create
  * ------------------------------------------------------------------------------------------------------------------ */
 
-static hid_t access_properties(struct driver *driver, struct error *error)
+const struct driver_io *store_io;
+
+/* Chunks go past libhdf5's chunk cache, so it gets no memory; libhdf5 forgets what a dataset was opened with when SWMR
+ * starts. */
+hid_t store_access(struct driver *driver, struct error *error)
 {
     hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
-    if (properties < 0 || H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) < 0)
+    if (properties < 0 || H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) < 0 ||
+        H5Pset_cache(properties, 0, 1, 0, 1.0) < 0)
         hdf5_error(error, "cannot make access properties");
     else if (driver_use(driver, properties, error) == TRAJLOG_OK) return properties;
     if (properties >= 0) H5Pclose(properties);
@@ -78,7 +83,7 @@ static hid_t access_properties(struct driver *driver, struct error *error)
 
 static trajlog_status create_hdf5(struct store *store, const char *path)
 {
-    hid_t access = access_properties(store->driver, &store->failure), creation = define_untimed(H5P_FILE_CREATE);
+    hid_t access = store_access(store->driver, &store->failure), creation = define_untimed(H5P_FILE_CREATE);
     if (access >= 0 && creation >= 0) store->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     if (store->file <= 0) store_fail(store, "create the file");
     if (access >= 0) H5Pclose(access);
@@ -90,14 +95,27 @@ static trajlog_status create_hdf5(struct store *store, const char *path)
     return TRAJLOG_OK;
 }
 
-/* An old file stays until the new one can be shown. */
-static trajlog_status create(struct store *store, trajlog_existing existing)
+static trajlog_status create(struct store *store)
 {
     const char *path = ownership_path(store->ownership);
-    TRY(driver_create(&store->driver, path, NULL, &store->failure));
+    TRY(driver_create(&store->driver, path, store_io, &store->failure));
     store->context.driver = store->driver;
-    TRY(create_hdf5(store, path));
+    return create_hdf5(store, path);
+}
+
+/* An old file stays until the new one can be shown. */
+static trajlog_status create_and_show(struct store *store, trajlog_existing existing)
+{
+    TRY(create(store));
     return driver_show(store->driver, existing == TRAJLOG_REPLACE, &store->failure);
+}
+
+/* Of a run that begins anew, the old rows stay until the new file is complete. */
+static trajlog_status resume(struct store *store)
+{
+    if (store->restart_step != FROM_THE_START) return resume_open(store);
+    TRY(resume_check_log(store));
+    return create(store);
 }
 
 /* Ownership has a lock of its own, which a fork takes as it takes HDF5's: so they are never held together, also not
@@ -139,7 +157,29 @@ trajlog_status store_create(struct store **store, const char *path, const struct
     if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
     if (take_ownership(made, options) == TRAJLOG_OK) {
         enter(&quiet);
-        create(made, options->existing);
+        create_and_show(made, options->existing);
+        leave(made, &quiet);
+    }
+    trajlog_status status = report(made, error);
+    if (status == TRAJLOG_OK) *store = made;
+    else discard(made);
+    return status;
+}
+
+trajlog_status store_resume(struct store **store, const char *path, int64_t step, const struct store_options *options,
+                            struct error *error)
+{
+    struct hdf5_quiet quiet;
+    *store = NULL;
+    TRY(destination_check_existing(path, error));
+    struct store *made = allocate(path);
+    if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: out of memory", path);
+    made->resumed = true;
+    made->restart_step = step;
+    made->accept_additions = options->accept_additions;
+    if (take_ownership(made, options) == TRAJLOG_OK) {
+        enter(&quiet);
+        resume(made);
         leave(made, &quiet);
     }
     trajlog_status status = report(made, error);
@@ -155,6 +195,7 @@ trajlog_status store_create(struct store **store, const char *path, const struct
 static trajlog_status define(struct store *store, const struct schema *schema)
 {
     if (store->schema) return store_fail_state(store, "the groups have been defined already");
+    if (store->filed) return resume_define(store, schema);
     TRY(define_allocate(store, schema));
     for (size_t i = 0; i < store->group_count; i++)
         if (store->groups[i].model->enabled) TRY(define_group(store, &store->groups[i]));
@@ -174,6 +215,19 @@ trajlog_status store_define(struct store *store, const struct schema *schema, st
     return report(store, error);
 }
 
+bool store_has_once(const struct store *store, size_t group)
+{
+    return group < store->group_count && store->groups[group].written;
+}
+
+bool store_last_moment(const struct store *store, int64_t *step, double *time)
+{
+    if (!store->has_kept) return false;
+    *step = store->kept_step;
+    *time = store->kept_time;
+    return true;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * Once
  * ------------------------------------------------------------------------------------------------------------------ */
@@ -190,19 +244,27 @@ static trajlog_status write_once_field(struct store *store, hid_t location, cons
     return status;
 }
 
+static trajlog_status once_is_written(struct store_group *group)
+{
+    group->written = true;
+    group->rows = 1;
+    return TRAJLOG_OK;
+}
+
 static trajlog_status write_once(struct store *store, struct store_group *group, hid_t location, int64_t step,
                                  double time, const void *const *fields)
 {
     const struct group *model = group->model;
     for (size_t i = 0; i < model->field_count; i++) {
         if (!model->fields[i]->enabled) continue;
-        TRY(write_once_field(store, location, model, model->fields[i], fields[i]));
+        htri_t exists = H5Lexists(location, model->fields[i]->name, H5P_DEFAULT);
+        if (exists < 0) return store_fail(store, "look for a dataset");
+        if (exists == 0) TRY(write_once_field(store, location, model, model->fields[i], fields[i]));
     }
+    if (group->rows == 1) return once_is_written(group); /* in an earlier run, but for fields that were added */
     TRY(attribute_set_int64(location, "step", step, &store->failure));
     TRY(attribute_set_float64(location, "time", time, &store->failure));
-    group->written = true;
-    group->rows = 1;
-    return TRAJLOG_OK;
+    return once_is_written(group);
 }
 
 static trajlog_status check_once(struct store *store, size_t group)
@@ -261,6 +323,16 @@ static trajlog_status publish(struct store *store)
     return driver_publish(store->driver, COMMIT_FLUSHED, &store->failure);
 }
 
+/* A file that is resumed has its H5MD tree, which grows by what was added. */
+static trajlog_status present(struct store *store)
+{
+    if (!store->filed) return h5md_present(store->file, store->path, store->schema, &store->failure);
+    if (!store->filed_changed) return TRAJLOG_OK;
+    return h5md_present(store->file, store->path, store->filed, &store->failure);
+}
+
+static trajlog_status flush(struct store *store);
+
 static trajlog_status start(struct store *store)
 {
     if (!store->schema || store->started) return store_fail_state(store, "started twice, or before definition");
@@ -268,8 +340,12 @@ static trajlog_status start(struct store *store)
         struct store_group *group = &store->groups[i];
         if (group->model->enabled && !group_is_once(group->model)) group->next_write = group_next_write(group);
     }
-    TRY(h5md_present(store->file, store->path, store->schema, &store->failure));
+    TRY(present(store));
     if (H5Fstart_swmr_write(store->file) < 0) return store_fail(store, "start SWMR writing");
+    if (store->filed) {
+        TRY(resume_take_up(store));
+        TRY(flush(store));
+    }
     TRY(publish(store));
     store->started = true;
     return TRAJLOG_OK;
@@ -422,9 +498,11 @@ static void close_columns(struct store *store)
     store->group_count = 0;
 }
 
-/* Without this, closing leaves the file as a kill would: at its last commit. */
+/* Without this, closing leaves the file as a kill would: at its last commit; a resumed one that was not started, as it
+ * was. */
 static trajlog_status finish(struct store *store)
 {
+    if (store->resumed && !store->started) return TRAJLOG_OK;
     enum commit_level level = store->ever_synced ? COMMIT_SYNCED : COMMIT_FLUSHED;
     if (store->started) TRY(commit(store, COMMIT_FLUSHED));
     else TRY(publish(store));
@@ -450,6 +528,7 @@ static void discard(struct store *store)
     leave(store, &quiet);
     release_ownership(store);
     encoder_free(store->context.encoder);
+    schema_free(store->filed);
     free(store->groups);
     free(store->path);
     free(store);

@@ -1,4 +1,5 @@
-/* The inside of the store, for the files that it is made of: file.c (its life), define.c (groups and datasets). Their functions write the first error to store->failure, where it sticks. */
+/* The inside of the store, for the files that it is made of: file.c (its life), define.c (groups and datasets), resume.c
+ * (those of an earlier run). Their functions write the first error to store->failure, where it sticks. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -31,8 +32,23 @@ struct store {
     bool unsaved;     /* something was appended since the last commit */
     bool ever_synced; /* then the end of the file is synced too */
     int64_t commits;
+    /* Resumed. */
+    bool resumed, accept_additions;
+    int64_t restart_step;
+    struct schema *filed; /* the file's, with what is added; NULL: a new file, or one without groups */
+    bool filed_changed;
+    int64_t cut_drop[3]; /* what of a range of dropped frames remains up to the restart step; no frames: none */
+    bool has_kept;       /* a row is kept, and this is the moment of the last one */
+    int64_t kept_step;
+    double kept_time;
     struct error failure; /* the first one; it sticks */
 };
+
+/* The file system, for tests; NULL: the system's. */
+extern const struct driver_io *store_io;
+
+/* Access properties for a file that goes through the driver; to be closed. Negative on failure. */
+hid_t store_access(struct driver *driver, struct error *error);
 
 trajlog_status store_fail(struct store *store, const char *what); /* libhdf5 says why */
 trajlog_status store_fail_memory(struct store *store);
