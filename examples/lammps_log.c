@@ -448,12 +448,29 @@ static int fill_charges(void *frame, const void *state, void *context)
  * Logging
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* A field that a callback fills, and what it is to programs that read H5MD files. */
 static void add_view(trajlog_group *group, const char *name, trajlog_type type, trajlog_shape shape, trajlog_fill fill,
-                     char *context, const char *unit)
+                     char *context, const char *unit, trajlog_role role)
 {
     trajlog_field *field = trajlog_add_field(group, name, type, shape, NULL, unit);
     /* Failures stick to the log, and the first trajlog_log returns them. */
     (void)trajlog_set_callback(field, fill, context);
+    (void)trajlog_set_role(field, role, NULL);
+}
+
+static void set_boundary(trajlog_writer *log, const struct engine *engine)
+{
+    int periodic[3] = {0, 0, 0};
+    lammps_extract_box(engine->lammps, NULL, NULL, NULL, NULL, NULL, periodic, NULL);
+    (void)trajlog_set_boundary(log, NULL, 3, periodic);
+}
+
+/* The default is for readers that know no other lengths than these. */
+static trajlog_profile choose_profile(const struct units *units)
+{
+    const bool known =
+        units->length == NULL || strcmp(units->length, "Angstrom") == 0 || strcmp(units->length, "nm") == 0;
+    return known ? TRAJLOG_PROFILE_DEFAULT : TRAJLOG_PROFILE_STRICT;
 }
 
 static void declare_log(trajlog_writer *log, struct engine *engine, int64_t every)
@@ -464,22 +481,30 @@ static void declare_log(trajlog_writer *log, struct engine *engine, int64_t ever
 
     trajlog_group *init = trajlog_add_group(log, "init", trajlog_once());
     trajlog_add_field(init, "id", TRAJLOG_INT32, TRAJLOG_SHAPE(n), engine->id, NULL);
-    add_view(init, "type", TRAJLOG_INT32, TRAJLOG_SHAPE(n), fill_types, NULL, NULL);
-    add_view(init, "mass", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), fill_masses, NULL, units->mass);
+    add_view(init, "type", TRAJLOG_INT32, TRAJLOG_SHAPE(n), fill_types, NULL, NULL, TRAJLOG_ROLE_SPECIES);
+    add_view(init, "mass", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), fill_masses, NULL, units->mass, TRAJLOG_ROLE_MASS);
     if (lammps_extract_setting(engine->lammps, "q_flag") == 1)
-        add_view(init, "charge", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), fill_charges, NULL, units->charge);
+        add_view(init, "charge", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), fill_charges, NULL, units->charge,
+                 TRAJLOG_ROLE_CHARGE);
 
     trajlog_group *trajectory = trajlog_add_group(log, "trajectory", due);
-    add_view(trajectory, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), fill_vectors, "x", units->length);
-    add_view(trajectory, "velocity", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), fill_vectors, "v", units->velocity);
-    add_view(trajectory, "image", TRAJLOG_INT32, TRAJLOG_SHAPE(n, 3), fill_images, NULL, NULL);
-    trajlog_add_field(trajectory, "box", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), engine->box, units->length);
+    add_view(trajectory, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), fill_vectors, "x", units->length,
+             TRAJLOG_ROLE_POSITION);
+    add_view(trajectory, "velocity", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), fill_vectors, "v", units->velocity,
+             TRAJLOG_ROLE_VELOCITY);
+    add_view(trajectory, "image", TRAJLOG_INT32, TRAJLOG_SHAPE(n, 3), fill_images, NULL, NULL, TRAJLOG_ROLE_IMAGE);
+    trajlog_field *box =
+        trajlog_add_field(trajectory, "box", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), engine->box, units->length);
+    (void)trajlog_set_role(box, TRAJLOG_ROLE_BOX_EDGES, NULL);
+    set_boundary(log, engine);
     trajlog_add_field(trajectory, "box_origin", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3), engine->origin, units->length);
 
     trajlog_group *thermo = trajlog_add_group(log, "thermo", due);
     for (size_t i = 0; i < THERMO_COUNT; i++) {
         const char *const *unit = (const void *)((const char *)units + thermo_keywords[i].unit);
-        trajlog_add_field(thermo, thermo_keywords[i].field, TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &engine->thermo[i], *unit);
+        trajlog_field *field = trajlog_add_field(thermo, thermo_keywords[i].field, TRAJLOG_FLOAT64, TRAJLOG_SCALAR,
+                                                 &engine->thermo[i], *unit);
+        (void)trajlog_set_role(field, TRAJLOG_ROLE_OBSERVABLE, NULL);
     }
 }
 
@@ -495,6 +520,8 @@ static trajlog_writer *open_log(const struct engine *engine, const struct argume
     options.progress = progress_bar(arguments->quiet);
     options.program = "LAMMPS";
     options.program_version = version;
+    options.profile = choose_profile(engine->units);
+    options.time_unit = engine->units->time != NULL ? engine->units->time : "";
     trajlog_writer *log = NULL;
     /* Failures stick to the log, and the first trajlog_log returns them. */
     (void)trajlog_create(&log, arguments->out, &options);

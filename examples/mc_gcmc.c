@@ -7,7 +7,7 @@
  * D. Frenkel and B. Smit, Understanding Molecular Simulation, section 5.6. The box begins empty.
  *
  * A dataset's frames have one shape, so positions are logged up to a capacity: the first `count` places of a frame are
- * particles, the others are NaN. A run logs the steps 0, the initial state, to --steps, and repeats to the last bit. */
+ * particles; in the others trajlog writes NaN, and -1 as the id. A run logs the steps 0, the initial state, to --steps, and repeats to the last bit. */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -46,6 +46,8 @@ struct simulation {
     int64_t capacity;
     int64_t count;
     double (*position)[3]; /* [capacity] */
+    int64_t *id;           /* [capacity]: who it is, as particles change places */
+    int64_t inserted;      /* particles so far: the next one's id */
     double edge, beta, activity, displacement;
     double temperature;
     double energy;
@@ -128,6 +130,7 @@ static void insert_one(struct simulation *simulation)
     if (simulation->count == simulation->capacity) probability = 0;
     if (!accept(simulation, &simulation->insertions, probability)) return;
     for (int k = 0; k < 3; k++) simulation->position[simulation->count][k] = place[k];
+    simulation->id[simulation->count] = simulation->inserted++;
     simulation->count++;
     simulation->energy += change;
 }
@@ -141,10 +144,8 @@ static void remove_one(struct simulation *simulation)
     double volume = simulation->edge * simulation->edge * simulation->edge;
     double probability = (double)simulation->count / (simulation->activity * volume) * exp(-simulation->beta * change);
     if (!accept(simulation, &simulation->deletions, probability)) return;
-    for (int k = 0; k < 3; k++) {
-        simulation->position[i][k] = simulation->position[last][k];
-        simulation->position[last][k] = NAN;
-    }
+    for (int k = 0; k < 3; k++) simulation->position[i][k] = simulation->position[last][k];
+    simulation->id[i] = simulation->id[last];
     simulation->count--;
     simulation->energy = simulation->count == 0 ? 0 : simulation->energy + change;
 }
@@ -172,9 +173,8 @@ static bool make_simulation(struct simulation *simulation, const struct argument
                                       .insertions = none,
                                       .deletions = none};
     simulation->position = calloc((size_t)arguments->capacity, sizeof *simulation->position);
-    if (simulation->position == NULL) return false;
-    for (int64_t i = 0; i < simulation->capacity; i++)
-        for (int k = 0; k < 3; k++) simulation->position[i][k] = NAN;
+    simulation->id = calloc((size_t)arguments->capacity, sizeof *simulation->id);
+    if (simulation->position == NULL || simulation->id == NULL) return false;
     for (int k = 0; k < 3; k++) simulation->box[k][k] = arguments->edge;
     random_seed(&simulation->random, arguments->seed);
     return true;
@@ -184,26 +184,42 @@ static bool make_simulation(struct simulation *simulation, const struct argument
  * Logging
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* A field, and what it is to programs that read H5MD files. */
+static void add(trajlog_group *group, const char *name, trajlog_type type, trajlog_shape shape, const void *data,
+                const char *unit, trajlog_role role)
+{
+    (void)trajlog_set_role(trajlog_add_field(group, name, type, shape, data, unit), role, NULL);
+}
+
+static void declare_averages(trajlog_writer *log, struct simulation *now)
+{
+    const trajlog_type real = TRAJLOG_FLOAT64;
+    const trajlog_role role = TRAJLOG_ROLE_OBSERVABLE;
+    trajlog_group *thermo = trajlog_add_group(log, "thermo", trajlog_every(1));
+    add(thermo, "count", TRAJLOG_INT64, TRAJLOG_SCALAR, &now->count, NULL, role);
+    add(thermo, "energy", real, TRAJLOG_SCALAR, &now->energy, "kJ mol-1", role);
+    add(thermo, "displacement_acceptance", real, TRAJLOG_SCALAR, &now->displacements.ratio, NULL, role);
+    add(thermo, "insertion_acceptance", real, TRAJLOG_SCALAR, &now->insertions.ratio, NULL, role);
+    add(thermo, "deletion_acceptance", real, TRAJLOG_SCALAR, &now->deletions.ratio, NULL, role);
+}
+
 static void declare_log(trajlog_writer *log, struct simulation *now, int64_t every)
 {
-    int64_t n = now->capacity;
+    const int64_t n = now->capacity;
+    const trajlog_type real = TRAJLOG_FLOAT64;
 
     trajlog_group *init = trajlog_add_group(log, "init", trajlog_once());
-    trajlog_add_field(init, "box", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), now->box, "nm");
-    trajlog_add_field(init, "temperature", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->temperature, "K");
-    trajlog_add_field(init, "activity", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->activity, "nm-3");
+    trajlog_add_field(init, "box", real, TRAJLOG_SHAPE(3, 3), now->box, "nm");
+    add(init, "temperature", real, TRAJLOG_SCALAR, &now->temperature, "K", TRAJLOG_ROLE_PARAMETER);
+    add(init, "activity", real, TRAJLOG_SCALAR, &now->activity, "nm-3", TRAJLOG_ROLE_PARAMETER);
 
     trajlog_group *trajectory = trajlog_add_group(log, "trajectory", trajlog_every(every));
-    trajlog_add_field(trajectory, "count", TRAJLOG_INT64, TRAJLOG_SCALAR, &now->count, NULL);
-    trajlog_add_field(trajectory, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), now->position, "nm");
+    (void)trajlog_set_count(trajectory, &now->count);
+    add(trajectory, "position", real, TRAJLOG_SHAPE(n, 3), now->position, "nm", TRAJLOG_ROLE_POSITION);
+    add(trajectory, "id", TRAJLOG_INT64, TRAJLOG_SHAPE(n), now->id, NULL, TRAJLOG_ROLE_ID);
+    add(trajectory, "box", real, TRAJLOG_SHAPE(3, 3), now->box, "nm", TRAJLOG_ROLE_BOX_EDGES);
 
-    trajlog_group *thermo = trajlog_add_group(log, "thermo", trajlog_every(1));
-    trajlog_add_field(thermo, "count", TRAJLOG_INT64, TRAJLOG_SCALAR, &now->count, NULL);
-    trajlog_add_field(thermo, "energy", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->energy, "kJ mol-1");
-    trajlog_add_field(thermo, "displacement_acceptance", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->displacements.ratio,
-                      NULL);
-    trajlog_add_field(thermo, "insertion_acceptance", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->insertions.ratio, NULL);
-    trajlog_add_field(thermo, "deletion_acceptance", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->deletions.ratio, NULL);
+    declare_averages(log, now);
 }
 
 static trajlog_writer *open_log(const struct arguments *arguments)
@@ -216,6 +232,7 @@ static trajlog_writer *open_log(const struct arguments *arguments)
     options.progress = progress_bar(arguments->quiet);
     options.program = "mc_gcmc";
     options.program_version = trajlog_version();
+    options.time_unit = ""; /* Monte Carlo steps */
     trajlog_writer *log = NULL;
     /* A failure here sticks to the log, like any other. */
     (void)trajlog_create(&log, arguments->out, &options);
@@ -370,5 +387,6 @@ int main(int argc, char **argv)
                arguments.steps, mean_count, simulation.count, simulation.displacements.ratio,
                simulation.insertions.ratio, simulation.deletions.ratio);
     free(simulation.position);
+    free(simulation.id);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

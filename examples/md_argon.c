@@ -331,7 +331,7 @@ struct checked_field {
     uint32_t crc;
 };
 
-#define MAXIMUM_CHECKED 12
+#define MAXIMUM_CHECKED 13
 struct checksums {
     struct checked_field fields[MAXIMUM_CHECKED];
     int count;
@@ -368,6 +368,7 @@ static void declare_checksums(struct checksums *checksums, const struct simulati
     check_field(checksums, "trajectory", "position", simulation->position, n * sizeof(double[3]), every);
     check_field(checksums, "trajectory", "velocity", simulation->velocity, n * sizeof(double[3]), every);
     check_field(checksums, "trajectory", "force", simulation->force, n * sizeof(double[3]), every);
+    check_field(checksums, "trajectory", "box", simulation->box, sizeof simulation->box, every);
     check_field(checksums, "thermo", "potential_energy", &simulation->thermo.potential_energy, sizeof(double), 1);
     check_field(checksums, "thermo", "kinetic_energy", &simulation->thermo.kinetic_energy, sizeof(double), 1);
     check_field(checksums, "thermo", "total_energy", &simulation->thermo.total_energy, sizeof(double), 1);
@@ -403,29 +404,47 @@ static void print_checksums(const struct checksums *checksums, const struct simu
  * Logging
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Says what is logged and how often. Nothing needs a check here: the first error returns from the first trajlog_log. */
+/* A field, and what it is to programs that read H5MD files. */
+static void add(trajlog_group *group, const char *name, trajlog_type type, trajlog_shape shape, const void *data,
+                const char *unit, trajlog_role role)
+{
+    (void)trajlog_set_role(trajlog_add_field(group, name, type, shape, data, unit), role, NULL);
+}
+
+static void declare_energies(trajlog_writer *log, struct thermo *now)
+{
+    const trajlog_type real = TRAJLOG_FLOAT64;
+    const trajlog_role role = TRAJLOG_ROLE_OBSERVABLE;
+    trajlog_group *thermo = trajlog_add_group(log, "thermo", trajlog_every(1));
+    add(thermo, "potential_energy", real, TRAJLOG_SCALAR, &now->potential_energy, "kJ mol-1", role);
+    add(thermo, "kinetic_energy", real, TRAJLOG_SCALAR, &now->kinetic_energy, "kJ mol-1", role);
+    add(thermo, "total_energy", real, TRAJLOG_SCALAR, &now->total_energy, "kJ mol-1", role);
+    add(thermo, "temperature", real, TRAJLOG_SCALAR, &now->temperature, "K", role);
+    add(thermo, "pressure", real, TRAJLOG_SCALAR, &now->pressure, "bar", role);
+}
+
+/* Says what is logged and how often. Nothing needs a check here: the first error returns from the first trajlog_log.
+ * The box never changes, but programs that read H5MD files look for it in every frame. */
 static void declare_log(trajlog_writer *log, struct simulation *simulation, int64_t every)
 {
-    int64_t n = simulation->atoms;
-    struct thermo *now = &simulation->thermo;
+    const int64_t n = simulation->atoms;
+    const trajlog_type real = TRAJLOG_FLOAT64;
+    const trajlog_shape vectors = TRAJLOG_SHAPE(n, 3), matrix = TRAJLOG_SHAPE(3, 3);
 
     trajlog_group *init = trajlog_add_group(log, "init", trajlog_once());
-    trajlog_add_field(init, "mass", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), simulation->mass, "u");
-    trajlog_add_field(init, "species", TRAJLOG_INT32, TRAJLOG_SHAPE(n), simulation->species, NULL);
-    trajlog_add_field(init, "charge", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n), simulation->charge, "e");
-    trajlog_add_field(init, "box", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), simulation->box, "nm");
+    add(init, "mass", real, TRAJLOG_SHAPE(n), simulation->mass, "u", TRAJLOG_ROLE_MASS);
+    add(init, "species", TRAJLOG_INT32, TRAJLOG_SHAPE(n), simulation->species, NULL, TRAJLOG_ROLE_SPECIES);
+    add(init, "charge", real, TRAJLOG_SHAPE(n), simulation->charge, "e", TRAJLOG_ROLE_CHARGE);
+    trajlog_add_field(init, "box", real, matrix, simulation->box, "nm");
+    (void)trajlog_add_species(log, 18, "Ar", 18);
 
     trajlog_group *trajectory = trajlog_add_group(log, "trajectory", trajlog_every(every));
-    trajlog_add_field(trajectory, "position", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), simulation->position, "nm");
-    trajlog_add_field(trajectory, "velocity", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), simulation->velocity, "nm ps-1");
-    trajlog_add_field(trajectory, "force", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(n, 3), simulation->force, "kJ mol-1 nm-1");
+    add(trajectory, "position", real, vectors, simulation->position, "nm", TRAJLOG_ROLE_POSITION);
+    add(trajectory, "velocity", real, vectors, simulation->velocity, "nm ps-1", TRAJLOG_ROLE_VELOCITY);
+    add(trajectory, "force", real, vectors, simulation->force, "kJ mol-1 nm-1", TRAJLOG_ROLE_FORCE);
+    add(trajectory, "box", real, matrix, simulation->box, "nm", TRAJLOG_ROLE_BOX_EDGES);
 
-    trajlog_group *thermo = trajlog_add_group(log, "thermo", trajlog_every(1));
-    trajlog_add_field(thermo, "potential_energy", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->potential_energy, "kJ mol-1");
-    trajlog_add_field(thermo, "kinetic_energy", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->kinetic_energy, "kJ mol-1");
-    trajlog_add_field(thermo, "total_energy", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->total_energy, "kJ mol-1");
-    trajlog_add_field(thermo, "temperature", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->temperature, "K");
-    trajlog_add_field(thermo, "pressure", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, &now->pressure, "bar");
+    declare_energies(log, &simulation->thermo);
 }
 
 static trajlog_writer *open_log(const struct arguments *arguments)

@@ -40,7 +40,7 @@ def unit(dataset):
 
 
 def read_all(path):
-    """Each dataset's type, shape and bytes."""
+    """Each dataset's type, shape and bytes, by its name in the log's own groups; in the H5MD tree they are once more."""
     found = {}
 
     def visit(name, item):
@@ -48,7 +48,8 @@ def read_all(path):
             found[name] = (item.dtype, item.shape, item[...].tobytes())
 
     with h5py.File(path) as log:
-        log.visititems(visit)
+        for group in json.loads(log.attrs["group_names"]):
+            log[group].visititems(lambda name, item, group=group: visit(f"{group}/{name}", item))
     return found
 
 
@@ -106,7 +107,7 @@ def test_layout(tmp_path):
     run("md_argon", "--atoms", 32, "--steps", 95, "--every", 10, "--out", tmp_path / "log.h5", "--quiet")
     units = {
         "init/mass": ("u", (32,)), "init/species": (None, (32,)), "init/charge": ("e", (32,)),
-        "init/box": ("nm", (3, 3)), "trajectory/position": ("nm", (10, 32, 3)),
+        "init/box": ("nm", (3, 3)), "trajectory/box": ("nm", (10, 3, 3)), "trajectory/position": ("nm", (10, 32, 3)),
         "trajectory/velocity": ("nm ps-1", (10, 32, 3)), "trajectory/force": ("kJ mol-1 nm-1", (10, 32, 3)),
         "thermo/potential_energy": ("kJ mol-1", (96,)), "thermo/kinetic_energy": ("kJ mol-1", (96,)),
         "thermo/total_energy": ("kJ mol-1", (96,)), "thermo/temperature": ("K", (96,)),

@@ -4,7 +4,7 @@ Each cell of the table in doc/interop.md is one of these tests. What the program
 computed again here, so that every number is compared with what the simulation had, to the last bit.
 
 MDAnalysis comes from Debian; the readers from PyPI run in build/venv, which `make readers` makes. Programs that cannot
-be installed here (VMD, GROMACS 2026, NOMAD, VOTCA) are stood in for by what they ask for, in test_h5md_demands.py."""
+be installed here (VMD, GROMACS 2026, NOMAD, VOTCA) are stood in for by what they ask for, in test/unit/test_h5md.c."""
 
 import json
 import os
@@ -429,3 +429,70 @@ def test_the_groups_stay_as_they_are(log):
         datasets = [name for name in addresses.values() if isinstance(file[name], h5py.Dataset)]
         # Three axes, seven fields of the trajectory, one energy, five fixed ones, VMD's three lists, the drops.
         assert len(datasets) == 2 * 2 + 6 + 1 + 5 + 3 + 1
+
+
+# ---------------------------------------------------------------------------------------------------------- the examples
+
+
+def example(run, build, tmp_path, name, *words):
+    path = tmp_path / f"{name}.h5md"
+    run(build / "examples" / name, *words, "--out", path, "--quiet")
+    output = run(build / "trajlog", "check", "--h5md", path)
+    assert "BROKEN" not in output
+    return path
+
+
+def test_md_argon_opens_in_mdanalysis(run, build, tmp_path, mdanalysis):
+    path = example(run, build, tmp_path, "md_argon", "--atoms", 32, "--steps", 40, "--every", 10)
+    universe = open_unconverted(mdanalysis, path)
+    with h5py.File(path) as file:
+        assert universe.trajectory.n_frames == 5
+        for row, frame in enumerate(universe.trajectory):
+            np.testing.assert_array_equal(frame.positions, as_float32(file["trajectory/position"][row]))
+            np.testing.assert_array_equal(frame.forces, as_float32(file["trajectory/force"][row]))
+            np.testing.assert_array_equal(frame.dimensions[:3], as_float32(np.diag(file["init/box"])))
+            assert frame.time == file["trajectory/time"][row]
+
+
+def test_mc_gcmc_opens_in_mdanalysis_with_its_padding(run, build, tmp_path, mdanalysis):
+    """MDAnalysis knows no varying numbers: it shows the capacity, and NaN where there is no particle."""
+    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 100, "--capacity", 64)
+    universe = mdanalysis.Universe.empty(64)
+    universe.load_new(str(path), convert_units=False)
+    with h5py.File(path) as file:
+        counts, ids = file["trajectory/count"][:], file["particles/all/id/value"]
+        assert ids.fillvalue == -1 and counts[0] == 0 and counts[-1] > 0
+        for row, frame in enumerate(universe.trajectory):
+            np.testing.assert_array_equal(frame.positions, as_float32(file["trajectory/position"][row]))
+            assert np.isnan(frame.positions[counts[row]:]).all() and not np.isnan(frame.positions[:counts[row]]).any()
+            assert (ids[row][counts[row]:] == -1).all() and len(set(ids[row][:counts[row]])) == counts[row]
+            assert frame.data["count"] == counts[row]
+
+
+def test_mc_gcmc_keeps_the_identity_of_particles(run, build, tmp_path):
+    """In a step, a particle moves little; so who has the same id in two frames is the same."""
+    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 60, "--every", 1, "--capacity", 64)
+    with h5py.File(path) as file:
+        ids, positions = file["trajectory/id"][:], file["trajectory/position"][:]
+        box = np.diag(file["init/box"])
+    kept = moved = 0
+    for row in range(len(ids) - 1):
+        places = {identity: place for place, identity in enumerate(ids[row]) if identity >= 0}
+        for place, identity in enumerate(ids[row + 1]):
+            if identity in places:
+                way = positions[row + 1, place] - positions[row, places[identity]]
+                kept += 1
+                moved += np.abs(way - box * np.rint(way / box)).max() > 1.2
+    assert kept > 100 and moved < 0.02 * kept
+
+
+def test_lammps_log_opens_in_mdanalysis(run, build, need, root, tmp_path, mdanalysis):
+    need(build / "examples" / "lammps_log")
+    path = example(run, build, tmp_path, "lammps_log", "--input", root / "examples" / "in.melt", "--steps", 20, "--every", 10)
+    with h5py.File(path) as file:
+        universe = mdanalysis.Universe.empty(len(file["init/id"]))
+        universe.load_new(str(path), format="H5MD", convert_units=False)
+        for row, frame in enumerate(universe.trajectory):
+            np.testing.assert_array_equal(frame.positions, as_float32(file["trajectory/position"][row]))
+            assert frame.data["step"] == 10 * row
+        assert list(file["particles/all/box"].attrs["boundary"]) == [b"periodic"] * 3

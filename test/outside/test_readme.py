@@ -214,7 +214,7 @@ def test_configuration_in_the_document_is_applied(run, build, root, tmp_path):
     with h5py.File(tmp_path / "run.h5", "r") as file:
         assert json.loads(file.attrs["group_names"]) == ["trajectory", "thermo"]
         trajectory = file["trajectory"]
-        assert sorted(trajectory) == ["force", "position", "step", "time"]
+        assert sorted(trajectory) == ["box", "force", "position", "step", "time"]
         assert list(trajectory["step"]) == [100, 120, 140, 150]
         assert list(file["thermo/step"]) == [0, 1, 2, 3, 4, 6, 10, 16, 25, 40, 63, 100]
         position = trajectory["position"]
