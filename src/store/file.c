@@ -547,6 +547,11 @@ trajlog_status store_close(struct store *store, struct error *error)
     return status;
 }
 
+void store_abandon(struct store *store)
+{
+    if (store) discard(store);
+}
+
 int64_t store_rows(const struct store *store, size_t group)
 {
     return group < store->group_count ? store->groups[group].rows : 0;

@@ -86,6 +86,9 @@ trajlog_status store_commit(struct store *store, enum commit_level level, struct
 /* Commits, closes and frees; always frees. NULL is OK. */
 trajlog_status store_close(struct store *store, struct error *error);
 
+/* Frees without closing: the file stays at its last commit. For a forked child, which must not write. NULL is OK. */
+void store_abandon(struct store *store);
+
 /* Rows in a group, by its index in the schema; commits made since store_start. They enter no lock and no
  * libhdf5: for the thread that writes. */
 int64_t store_rows(const struct store *store, size_t group);
