@@ -284,7 +284,10 @@ typedef enum trajlog_profile {
     TRAJLOG_PROFILE_STRICT = 3   /* every string exactly as the specification says; observables of all groups */
 } trajlog_profile;
 
-/* Start from trajlog_default_options(); 0 and NULL mean the default named behind each. Strings are copied. */
+/* Start from trajlog_default_options(); 0 and NULL mean the default named behind each. Strings are copied.
+ *
+ * A *commit* is the moment after which rows survive. After a *flushed* one they survive the process, however it ends, and
+ * every reader sees them; after a *synced* one also a power loss, or a crash of the machine. */
 typedef struct trajlog_options {
     size_t struct_size;        /* sizeof(trajlog_options): tells the library which members the caller knows */
     trajlog_existing existing; /* TRAJLOG_REFUSE */
@@ -306,7 +309,12 @@ typedef struct trajlog_options {
     trajlog_profile profile; /* of the H5MD view, where fields have roles; TRAJLOG_PROFILE_DEFAULT */
     const char *author;      /* H5MD's author and address; "N/A" and none. `program` is H5MD's creator; trajlog */
     const char *author_email;
-    const char *time_unit; /* "ps" where a position has a unit, else none; "": none */
+    const char *time_unit;    /* "ps" where a position has a unit, else none; "": none */
+    int64_t flush_rows;       /* a *flushed* commit also after this many rows, of all groups together; no bound */
+    int64_t flush_bytes;      /* ... and after this many bytes of fields, as stored; no bound */
+    double sync_seconds;      /* a *synced* commit at least this often; 60. Negative: only when the caller asks */
+    int32_t no_lock;          /* not 0: write without the lock that keeps a second writer out, where there are none */
+    int32_t accept_additions; /* trajlog_resume: not 0: groups and fields that the file lacks are added to it */
 } trajlog_options;
 
 static inline trajlog_options trajlog_default_options(void)
@@ -330,6 +338,27 @@ static inline trajlog_options trajlog_default_options(void)
  * Status: INVALID_ARGUMENT, FILE_EXISTS, FILE_LOCKED, NOT_FOUND (no such directory), IO_ERROR (errno says why),
  * INVALID_CONFIG, HDF5_ERROR, OUT_OF_MEMORY. */
 TRAJLOG_API trajlog_status trajlog_create(trajlog_writer **log, const char *path, const trajlog_options *options);
+
+#define TRAJLOG_FROM_THE_START INT64_MIN
+
+/* Takes up a log that an earlier process has written, be it closed, killed or cut off by a power loss. Rows of the
+ * restart step `step`, and of those before it, are kept; rows behind it are dropped in every group, and the run goes on
+ * with the steps behind it. TRAJLOG_FROM_THE_START: no row is kept, the run starts over in the same file.
+ *
+ * Declare the same groups and fields as the run before did: the first trajlog_log compares them with the file's, and
+ * SCHEMA_MISMATCH lists what differs (options.accept_additions allows what is new; older rows then have the fill value,
+ * mostly 0). Nothing in the file changes before the first trajlog_log (or trajlog_close); then all of it at once, so
+ * that whoever is killed on the way leaves the file as it was.
+ *
+ * Frequencies go by the number of the step, so that no row comes twice or is missing. `once` groups that the file has stay
+ * as they are. What a run does at its first step has been done: with_first adds nothing, and a wall clock starts anew.
+ * options.total_steps counts from the first step of the run that created the file; a row that trajlog_with_last added
+ * at the end of a run that did not know its total_steps stays. Statistics start at zero.
+ * options.existing is not looked at. *log is set as trajlog_create sets it.
+ * Status: INVALID_ARGUMENT, NOT_FOUND (no such file), INVALID_FILE, UNSUPPORTED (a later format), FILE_LOCKED, IO_ERROR,
+ * INVALID_CONFIG, HDF5_ERROR, OUT_OF_MEMORY. */
+TRAJLOG_API trajlog_status trajlog_resume(trajlog_writer **log, const char *path, int64_t step,
+                                          const trajlog_options *options);
 
 /* Adds a group. `name`: 1 to 255 bytes of UTF-8 without control characters and '/', not "." or "..", not "trajlog".
  * Returns NULL on failure; the error sticks to the log. Adding to NULL does nothing, so the checks can wait.
@@ -501,11 +530,15 @@ TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[
  * groups are made in the file, `once` groups are written and the worker starts; after it no declaration is accepted.
  *
  * `step` must exceed the last one, between -2^63 and 2^63 - 1, and `time` (in the caller's unit, by custom ps) must be
- * finite and not decrease. A call with such bad input is refused, sticks nothing, and the log goes on.
+ * finite and not decrease. A call with such bad input is refused, sticks nothing, and the log goes on. In a log that was
+ * resumed, `step` must also exceed the restart step, and `time` not be before that of the last row that is kept.
  * Status: the log's sticking error, if there is one (a failed worker among them); INVALID_ARGUMENT (time not finite,
  * no log), NOT_INCREASING, OUT_OF_RANGE, QUEUE_FULL, TIMED_OUT, INVALID_STATE (it would have to wait for the worker, and
- * this thread holds trajlog_hdf5_lock), none of which sticks; CALLBACK_FAILED; at the first step also MISSING_VIEW,
- * INVALID_ARGUMENT (queue_bytes has no room for a frame), INVALID_CONFIG, OUT_OF_MEMORY, IO_ERROR, HDF5_ERROR. */
+ * this thread holds trajlog_hdf5_lock; or the log is that of the parent process), none of which sticks; CALLBACK_FAILED;
+ * at the first step also MISSING_VIEW, INVALID_ARGUMENT (queue_bytes has no room for a frame), INVALID_CONFIG,
+ * SCHEMA_MISMATCH, OUT_OF_MEMORY, IO_ERROR, HDF5_ERROR.
+ * A step that was OUT_OF_RANGE can be logged again when the caller has mended its data. If that does not happen, the step
+ * is lost: the log goes on, and trajlog_close returns the first such loss, if nothing else failed. */
 TRAJLOG_API trajlog_status trajlog_log(trajlog_writer *log, int64_t step, double time);
 /* The same, with a state that is handed to callbacks and predicates. */
 TRAJLOG_API trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state);
@@ -513,10 +546,33 @@ TRAJLOG_API trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, 
 /* Returns when all accepted frames are in the file and a reader that opens it now sees them.
  * Status: the log's sticking error; INVALID_STATE if this thread holds trajlog_hdf5_lock. */
 TRAJLOG_API trajlog_status trajlog_flush(trajlog_writer *log);
+/* Returns when all accepted frames are synced. Status: the same. */
+TRAJLOG_API trajlog_status trajlog_sync(trajlog_writer *log);
+
+/* Checkpoints: the states that a run can go on from. The file keeps the two newest, in full precision; while one is
+ * being replaced, the other one is whole. trajlog_add_checkpoint adds the group of that name; add the fields that make up
+ * the state to it, as to any other group (positions, velocities, the state of the random numbers, ...). They cannot be
+ * stored as another type, take no storage or role, and no configuration changes them. NULL on failure: as
+ * trajlog_add_group. */
+TRAJLOG_API trajlog_group *trajlog_add_checkpoint(trajlog_writer *log);
+/* Copies the checkpoint's fields, and returns when they, and all frames accepted before, are synced. `step` is the step
+ * whose state this is: call it when that was logged; afterwards, it must be behind `step` that trajlog_log goes on. To
+ * go on from a checkpoint: trajlog_restore, then trajlog_resume with its step.
+ * Status: as trajlog_log; INVALID_STATE too if there is no checkpoint group, or no step was logged yet. */
+TRAJLOG_API trajlog_status trajlog_checkpoint(trajlog_writer *log, int64_t step, double time);
+/* The same, with a state that is handed to callbacks. */
+TRAJLOG_API trajlog_status trajlog_checkpoint_state(trajlog_writer *log, int64_t step, double time, const void *state);
 
 /* Drains the queue, closes the file, frees the log and sets *log to NULL. Always returns, also after an error, and then
  * returns the log's first error; trajlog_message(NULL) still has its message. NULL, and a *log that is NULL, are OK.
- * On disk afterwards: a plain HDF5 file that is complete and closed. */
+ * On disk afterwards: a plain HDF5 file that is complete and closed.
+ *
+ * Where it is not called. A process that exits closes its logs by itself, with all accepted frames, but without what only
+ * trajlog_close knows to be the last step (trajlog_with_last) where exit is called by another thread than the log's or
+ * from a callback; so does a library that is unloaded. A process that is killed leaves the last commit.
+ *
+ * After fork(), the log is the parent's alone. In the child, every call on it returns INVALID_STATE, and trajlog_close
+ * only frees its memory: nothing there touches the file, also not exit. The child may have logs of its own. */
 TRAJLOG_API trajlog_status trajlog_close(trajlog_writer **log);
 
 typedef struct trajlog_statistics {
@@ -532,6 +588,7 @@ typedef struct trajlog_statistics {
     size_t queue_high_frames; /* likewise */
     double blocked_seconds;   /* that trajlog_log waited for room */
     double busy_seconds;      /* that the worker spent writing */
+    int64_t syncs;            /* commits that were synced */
 } trajlog_statistics;
 
 /* May be called from any thread while the log is open; the figures are those of one moment each. A log that carries
@@ -593,7 +650,7 @@ typedef struct trajlog_field_info {
     const char *metadata;     /* a JSON object */
     trajlog_role role;        /* TRAJLOG_ROLE_NONE if none */
     const char *particles;    /* the particles group that the role is in; "" if none */
-    int32_t varying; /* not 0: the first dimension is a capacity; the field "count" says how many there are */
+    int32_t varying;          /* not 0: the first dimension is a capacity; the field "count" says how many there are */
 } trajlog_field_info;
 
 /* A range of frames that were given up because the queue was full. */
@@ -736,9 +793,71 @@ TRAJLOG_API trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_
 TRAJLOG_API trajlog_status trajlog_stream_next(trajlog_stream *stream, trajlog_block *block);
 TRAJLOG_API void trajlog_stream_close(trajlog_stream **stream);
 
+/* Reads the newest checkpoint that is complete, the other one where the newest is damaged: the fields requested, bit for
+ * bit as they were where no other type is asked for, and its step and time (may be NULL). It looks into the file as it is
+ * at this moment, also where the reader was opened before; a state that a writer replaces meanwhile is not taken. To go
+ * on from there, close the reader and call trajlog_resume with the step.
+ * Status: NOT_FOUND (no checkpoint was completed; no such field), INVALID_FILE (there are checkpoints, but all are
+ * damaged), and as trajlog_read. The memory may have been written to on failure too. */
+TRAJLOG_API trajlog_status trajlog_restore(trajlog_reader *reader, const trajlog_request *requests,
+                                           size_t request_count, int64_t *step, double *time);
+
 /* ---------------------------------------------------------------------------------------------------------------------
- * Checking
+ * Checking and recovering
  * ------------------------------------------------------------------------------------------------------------------ */
+
+/* What a crash has left beside a file, in PATH.journal. */
+typedef enum trajlog_journal {
+    TRAJLOG_JOURNAL_NONE = 0,
+    TRAJLOG_JOURNAL_UNUSED = 1, /* there is one, and the file is in order without it; or its writer is at work */
+    TRAJLOG_JOURNAL_NEEDED = 2  /* it completes an update, or undoes one: this library's reader does so in memory */
+} trajlog_journal;
+
+/* What trajlog_check found. */
+typedef struct trajlog_check_report {
+    size_t struct_size;      /* sizeof(trajlog_check_report), set by the caller */
+    int64_t problems;        /* how many; 0: the file is sound */
+    int32_t writer_is_alive; /* not 0: somebody writes it at this moment */
+    int32_t closed;          /* not 0: its writer has closed it; 0: the writer is at work, or was killed */
+    trajlog_journal journal;
+    int32_t unfinished; /* not 0: there is a PATH.new, of a run that was killed before its first step, or begins now */
+    int32_t group_count;
+    int32_t checkpoints;     /* complete ones, 0 to 2 */
+    int64_t checkpoint_step; /* of the newest; 0 if there is none */
+    int64_t rows;            /* of all groups, all of them read */
+    int64_t last_step;       /* the file is complete up to this one; TRAJLOG_FROM_THE_START if no step is in it */
+    int64_t dropped;         /* frames given up */
+    int64_t file_bytes;      /* the size of the file */
+    int64_t end_bytes;       /* where what it holds ends: less than file_bytes where the writer did not close it */
+} trajlog_check_report;
+
+/* Is told each problem, in one sentence that names group and field. */
+typedef void (*trajlog_problem)(const char *message, void *context);
+
+/* Reads everything: superblock, schema, names, rows of all fields, checkpoints, the journal. Problems are: what cannot be
+ * read, datasets of a group that differ in their rows, chunks that are missing, steps that do not increase, times that
+ * decrease or are not finite, a list of dropped frames that cannot be, a damaged checkpoint, a journal that is needed.
+ * That the writer was killed is none. The file is not changed, and may be one that is being written. `options`: as for
+ * trajlog_open_with; `report` and `problem` may be NULL. Any thread.
+ * Status: OK (sound); INVALID_FILE (there are problems; the message is the first), or as trajlog_open. */
+TRAJLOG_API trajlog_status trajlog_check(const char *path, const trajlog_reader_options *options,
+                                         trajlog_check_report *report, trajlog_problem problem, void *context);
+
+/* What trajlog_recover did. */
+typedef struct trajlog_recovery {
+    size_t struct_size;      /* sizeof(trajlog_recovery), set by the caller */
+    int32_t changed;         /* not 0: there was something to do */
+    trajlog_journal journal; /* as it was found; it is gone now */
+    int64_t removed_bytes;   /* of the hole behind what the file holds */
+} trajlog_recovery;
+
+/* Does what the writer of a file would have done, had it not been killed: completes or undoes an update by its journal,
+ * cuts the file to what it holds, and removes what was left beside it. No row that a reader sees is lost. A file that was
+ * closed is not touched. Nobody needs this to read a file, or to resume it. `no_lock`: as in trajlog_options; `recovery`
+ * may be NULL. On disk afterwards: a plain HDF5 file that is complete, closed and synced. Any thread.
+ * Status: OK (also if there was nothing to do); NOT_FOUND, FILE_LOCKED (somebody writes it), INVALID_FILE (no trajlog
+ * file, or broken beyond what a crash does: not touched), UNSUPPORTED, IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
+TRAJLOG_API trajlog_status trajlog_recover(const char *path, int32_t no_lock, trajlog_recovery *recovery);
 
 /* A rule of the H5MD 1.1 specification, and what a file makes of it. Valid during the call of the report. */
 typedef struct trajlog_h5md_rule {

@@ -15,7 +15,7 @@ struct counters {
     _Atomic int64_t queue_bytes, queue_high_bytes, queue_high_frames;
     /* The worker; before it starts, and in synchronous mode, the caller's thread. */
     alignas(CACHE_LINE) _Atomic int64_t rows;
-    _Atomic int64_t commits, busy_nanoseconds;
+    _Atomic int64_t commits, syncs, busy_nanoseconds;
 };
 
 static inline int64_t counter_get(const _Atomic int64_t *counter)

@@ -51,9 +51,9 @@ static bool make_place_for_group(trajlog_writer *log)
     return groups != NULL;
 }
 
-trajlog_group *trajlog_add_group(trajlog_writer *log, const char *name, trajlog_frequency frequency)
+/* A group that the schema does not have yet. */
+static trajlog_group *group_new(trajlog_writer *log, const char *name)
 {
-    if (log == NULL || !may_declare(log, "trajlog_add_group")) return NULL;
     trajlog_group *group = calloc(1, sizeof *group);
     if (group == NULL || !make_place_for_group(log)) {
         no_memory(log, "group", name != NULL ? name : "");
@@ -62,13 +62,37 @@ trajlog_group *trajlog_add_group(trajlog_writer *log, const char *name, trajlog_
     }
     group->log = log;
     group->index = (uint32_t)log->schema->group_count;
-    if (schema_add_group(log->schema, name, frequency, &group->model, &log->pending) != TRAJLOG_OK) {
-        writer_stick(log);
-        free(group);
-        return NULL;
-    }
-    log->groups[group->index] = group;
     return group;
+}
+
+/* Takes it in, as the schema has it now; or ends it, as the schema refuses it. */
+static trajlog_group *keep_group(trajlog_group *group, trajlog_status status)
+{
+    trajlog_writer *log = group->log;
+    if (status == TRAJLOG_OK) {
+        log->groups[group->index] = group;
+        return group;
+    }
+    writer_stick(log);
+    free(group);
+    return NULL;
+}
+
+trajlog_group *trajlog_add_group(trajlog_writer *log, const char *name, trajlog_frequency frequency)
+{
+    if (log == NULL || !may_declare(log, "trajlog_add_group")) return NULL;
+    trajlog_group *group = group_new(log, name);
+    if (group == NULL) return NULL;
+    return keep_group(group, schema_add_group(log->schema, name, frequency, &group->model, &log->pending));
+}
+
+trajlog_group *trajlog_add_checkpoint(trajlog_writer *log)
+{
+    if (log == NULL || !may_declare(log, "trajlog_add_checkpoint")) return NULL;
+    trajlog_group *group = group_new(log, CHECKPOINT_GROUP);
+    if (group == NULL) return NULL;
+    log->checkpoint = keep_group(group, schema_add_checkpoint(log->schema, &group->model, &log->pending));
+    return log->checkpoint;
 }
 
 /* ------------------------------------------------------------------------------------------------------- fields --- */
@@ -153,7 +177,8 @@ trajlog_status trajlog_set_storage(trajlog_field *field, const trajlog_storage *
         name_field(field);
         return writer_stick(log);
     }
-    return end(log, field_set_storage(field->group->model, field->model, &storage, &log->pending));
+    TRY(end(log, field_set_storage(field->group->model, field->model, &storage, &log->pending)));
+    return end(log, writer_check_filters(field));
 }
 
 /* -------------------------------------------------------------------------------------------------------- views --- */
@@ -219,6 +244,9 @@ static trajlog_status set_count(trajlog_group *group, const int64_t *count, stru
     if (count == NULL) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the count is NULL");
     if (group_is_once(group->model))
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "a `once` group has one number of particles");
+    if (group->model->checkpoint)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "a checkpoint holds all there is; add the number as a field");
     if (group->particles.count != NULL)
         return error_set(error, TRAJLOG_DUPLICATE_NAME, 0, "its particles have a count already");
     return TRAJLOG_OK;

@@ -6,7 +6,7 @@
 #include "write/clock.h"
 
 trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink, const struct frame_layout *layout,
-                             double flush_seconds, struct counters *counters, struct error *error)
+                             const struct commit_pace *pace, struct counters *counters, struct error *error)
 {
     memset(delivery, 0, sizeof *delivery);
     delivery->fields = calloc(layout->most_fields + 1, sizeof *delivery->fields);
@@ -14,8 +14,10 @@ trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink,
     delivery->sink = *sink;
     delivery->layout = layout;
     delivery->counters = counters;
-    delivery->flush_nanoseconds = clock_span(flush_seconds);
-    delivery->last_commit = clock_now();
+    delivery->pace = *pace;
+    delivery->flush_nanoseconds = clock_span(pace->flush_seconds);
+    delivery->sync_nanoseconds = pace->sync_seconds >= 0.0 ? clock_span(pace->sync_seconds) : INT64_MAX;
+    delivery->last_commit = delivery->last_sync = clock_now();
     return TRAJLOG_OK;
 }
 
@@ -31,27 +33,69 @@ static trajlog_status append_rows(struct delivery *delivery, const struct messag
     void *memory = frame_first_section(message);
     for (uint32_t i = 0; i < message->section_count; i++) {
         uint32_t group = message->groups[i];
-        section_fields(&delivery->layout->sections[group], memory, delivery->fields);
+        const struct section_layout *layout = &delivery->layout->sections[group];
+        section_fields(layout, memory, delivery->fields);
         TRY(sink->append(sink->context, group, message->step, message->time, delivery->fields, &delivery->error));
         counter_add(&delivery->counters->rows, 1);
+        delivery->rows++;
+        delivery->bytes += (int64_t)layout->stored_bytes;
         memory = frame_next_section(delivery->layout, group, memory);
     }
     return TRAJLOG_OK;
 }
 
-static trajlog_status commit(struct delivery *delivery)
+/* ------------------------------------------------------------------------------------------------------ commits --- */
+
+static void note_commit(struct delivery *delivery, enum commit_level level, int64_t now)
 {
-    TRY(delivery->sink.commit(delivery->sink.context, &delivery->error));
     counter_add(&delivery->counters->commits, 1);
+    delivery->last_commit = now;
     delivery->uncommitted = false;
+    delivery->rows = delivery->bytes = 0;
+    delivery->unsynced = level != COMMIT_SYNCED;
+    if (level != COMMIT_SYNCED) return;
+    counter_add(&delivery->counters->syncs, 1);
+    delivery->last_sync = now;
+}
+
+static trajlog_status commit(struct delivery *delivery, enum commit_level level, int64_t now)
+{
+    TRY(delivery->sink.commit(delivery->sink.context, level, &delivery->error));
+    note_commit(delivery, level, now);
     return TRAJLOG_OK;
+}
+
+static bool is_time_to_flush(const struct delivery *delivery, int64_t now)
+{
+    const struct commit_pace *pace = &delivery->pace;
+    if (!delivery->uncommitted) return false;
+    if (pace->flush_rows > 0 && delivery->rows >= pace->flush_rows) return true;
+    if (pace->flush_bytes > 0 && delivery->bytes >= pace->flush_bytes) return true;
+    return now - delivery->last_commit >= delivery->flush_nanoseconds;
+}
+
+static bool is_time_to_sync(const struct delivery *delivery, int64_t now)
+{
+    return (delivery->uncommitted || delivery->unsynced) && now - delivery->last_sync >= delivery->sync_nanoseconds;
 }
 
 static trajlog_status commit_if_time(struct delivery *delivery, int64_t now)
 {
-    if (!delivery->uncommitted || now - delivery->last_commit < delivery->flush_nanoseconds) return TRAJLOG_OK;
-    delivery->last_commit = now;
-    return commit(delivery);
+    if (is_time_to_sync(delivery, now)) return commit(delivery, COMMIT_SYNCED, now);
+    return is_time_to_flush(delivery, now) ? commit(delivery, COMMIT_FLUSHED, now) : TRAJLOG_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------- messages --- */
+
+static trajlog_status write_checkpoint(struct delivery *delivery, const struct message *message, int64_t now)
+{
+    const struct checkpoint *checkpoint = &delivery->checkpoint;
+    struct sink *sink = &delivery->sink;
+    section_fields(&delivery->layout->sections[checkpoint->group], checkpoint->section, delivery->fields);
+    TRY(sink->write_checkpoint(sink->context, checkpoint->group, message->step, message->time, delivery->fields,
+                               &delivery->error));
+    note_commit(delivery, COMMIT_SYNCED, now);
+    return TRAJLOG_OK;
 }
 
 static trajlog_status deliver(struct delivery *delivery, const struct message *message, int64_t now)
@@ -61,10 +105,17 @@ static trajlog_status deliver(struct delivery *delivery, const struct message *m
     if (message->drop.frames > 0) TRY(sink->add_drop(sink->context, &message->drop, &delivery->error));
     if (message->kind == MESSAGE_FRAME) TRY(append_rows(delivery, message));
     /* After the rows, so that a commit never announces a step whose rows it does not have. */
-    sink->set_last_step(sink->context, message->step);
-    if (message->kind == MESSAGE_FRAME) return commit_if_time(delivery, now);
-    delivery->last_commit = now;
-    return commit(delivery);
+    if (message->kind != MESSAGE_CHECKPOINT) sink->set_last_step(sink->context, message->step);
+    switch (message->kind) {
+    case MESSAGE_FRAME:
+        return commit_if_time(delivery, now);
+    case MESSAGE_CHECKPOINT:
+        return write_checkpoint(delivery, message, now);
+    case MESSAGE_SYNC:
+        return commit(delivery, COMMIT_SYNCED, now);
+    default:
+        return commit(delivery, COMMIT_FLUSHED, now);
+    }
 }
 
 static void note(struct delivery *delivery, trajlog_status status, int64_t begin)
@@ -84,7 +135,23 @@ void delivery_take(struct delivery *delivery, const struct message *message)
 
 void delivery_tick(struct delivery *delivery)
 {
-    if (!delivery->uncommitted || atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
+    if (delivery_is_idle(delivery) || atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
     int64_t now = clock_now();
+    if (!is_time_to_sync(delivery, now) && !is_time_to_flush(delivery, now)) return;
     note(delivery, commit_if_time(delivery, now), now);
+}
+
+void delivery_cut(struct delivery *delivery)
+{
+    if (atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
+    int64_t now = clock_now();
+    trajlog_status status = delivery->uncommitted ? commit(delivery, COMMIT_FLUSHED, now) : TRAJLOG_OK;
+    if (status == TRAJLOG_OK)
+        status = error_set(&delivery->error, TRAJLOG_INVALID_STATE, 0, "the log was closed, as the process is exiting");
+    note(delivery, status, now);
+}
+
+bool delivery_is_idle(const struct delivery *delivery)
+{
+    return !delivery->uncommitted && (!delivery->unsynced || delivery->sync_nanoseconds == INT64_MAX);
 }

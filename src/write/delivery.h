@@ -9,30 +9,54 @@
 #include "write/frame.h"
 #include "write/sink.h"
 
+/* When commits come by themselves. */
+struct commit_pace {
+    double flush_seconds;
+    int64_t flush_rows, flush_bytes; /* 0: no bound */
+    double sync_seconds;             /* negative: never */
+};
+
+/* The checkpoint's section. It is the caller's to fill while no request to write it is under way, and lies beside the
+ * queue, which so needs no room for it. */
+struct checkpoint {
+    uint32_t group;
+    void *section; /* NULL: there are no checkpoints */
+};
+
 struct delivery {
     struct sink sink;
     const struct frame_layout *layout;
     struct counters *counters;
     const void **fields; /* room for one group's */
-    int64_t flush_nanoseconds;
-    int64_t last_commit; /* clock_now() */
-    bool uncommitted;    /* something came since */
-    struct error error;  /* written once, before `failed` is set; who saw `failed` may read it */
+    struct checkpoint checkpoint;
+    struct commit_pace pace;
+    int64_t flush_nanoseconds, sync_nanoseconds; /* INT64_MAX: never */
+    int64_t last_commit, last_sync;              /* clock_now() */
+    int64_t rows, bytes;                         /* since the last commit */
+    bool uncommitted;                            /* something came since */
+    bool unsynced;                               /* something was committed since the last sync */
+    struct error error; /* written once, before `failed` is set; who saw `failed` may read it */
     /* On a line of its own: the caller's thread looks at it in each call. */
     alignas(CACHE_LINE) _Atomic bool failed;
 };
 
 /* `layout` and `counters` must live as long. OUT_OF_MEMORY. */
 trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink, const struct frame_layout *layout,
-                             double flush_seconds, struct counters *counters, struct error *error);
+                             const struct commit_pace *pace, struct counters *counters, struct error *error);
 void delivery_destroy(struct delivery *delivery);
 
-/* Delivers a frame, or commits for a request. Also commits when flush_seconds have passed. The first error sticks;
- * after it everything is discarded. */
+/* Delivers a frame, or does what a request asks for. Also commits when the pace says so. The first error sticks; after
+ * it everything is discarded. */
 void delivery_take(struct delivery *delivery, const struct message *message);
 
-/* Commits if there is something to commit, and flush_seconds have passed since the last time. */
+/* Commits if there is something to commit, and it is time. */
 void delivery_tick(struct delivery *delivery);
+
+/* Commits, and takes nothing any more: the delivery has failed with INVALID_STATE, as the process exits. */
+void delivery_cut(struct delivery *delivery);
+
+/* Whether delivery_tick will have something to do, sooner or later. */
+bool delivery_is_idle(const struct delivery *delivery);
 
 /* Whether an error came; then delivery_error is it. Any thread. */
 static inline bool delivery_has_failed(const struct delivery *delivery)

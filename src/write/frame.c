@@ -47,7 +47,7 @@ static trajlog_status plan(struct frame_layout *layout, const struct schema *sch
         const struct group *group = schema->groups[i];
         TRY(plan_section(&layout->sections[i], group, error));
         if (group->field_count > layout->most_fields) layout->most_fields = group->field_count;
-        if (group_is_once(group)) continue;
+        if (group_is_once(group) || group->checkpoint) continue;
         if (__builtin_add_overflow(layout->largest, layout->sections[i].bytes, &layout->largest) ||
             layout->largest > SIZE_MAX / 4)
             return error_set(error, TRAJLOG_OUT_OF_RANGE, 0, "a frame of all groups exceeds all memory");

@@ -19,7 +19,7 @@ struct frame_layout {
     struct section_layout *sections; /* [section_count], as the schema's groups */
     size_t section_count;
     size_t most_fields; /* in one group */
-    size_t largest;     /* a message with all groups that have a time axis */
+    size_t largest;     /* a message with all groups that have rows */
 };
 
 /* OUT_OF_RANGE if frames are larger than memory can be; OUT_OF_MEMORY. */

@@ -8,27 +8,34 @@
 
 /* -------------------------------------------------------------------------------------------------------- input --- */
 
+static const char *floor_name(const trajlog_writer *log)
+{
+    if (log->step_floor == log->last_step) return "the last one";
+    return log->last_step == INT64_MIN ? "the restart step" : "the checkpoint's";
+}
+
 /* Out of line: says what is wrong with a step or time that was refused. */
-static __attribute__((noinline, cold)) trajlog_status refuse_input(trajlog_writer *log, int64_t step, double time)
+__attribute__((noinline, cold)) trajlog_status writer_refuse_moment(trajlog_writer *log, int64_t step, double time)
 {
     struct error *error = &log->pending;
-    if (step == INT64_MIN || step == INT64_MAX)
+    if (log->store == NULL) error_set(error, TRAJLOG_INVALID_STATE, 0, "the log was closed, as the process is exiting");
+    else if (step == INT64_MIN || step == INT64_MAX)
         error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "step %lld: expected a number between -2^63 and 2^63 - 1",
                   (long long)step);
     else if (!isfinite(time))
         error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "step %lld: the time is not finite (%g)", (long long)step, time);
-    else if (step <= log->last_step)
-        error_set(error, TRAJLOG_NOT_INCREASING, 0, "step %lld does not exceed the last one, %lld", (long long)step,
-                  (long long)log->last_step);
+    else if (step <= log->step_floor)
+        error_set(error, TRAJLOG_NOT_INCREASING, 0, "step %lld does not exceed %s, %lld", (long long)step,
+                  floor_name(log), (long long)log->step_floor);
     else
-        error_set(error, TRAJLOG_NOT_INCREASING, 0, "step %lld: time %.17g is before that of the last step, %.17g",
-                  (long long)step, time, log->last_time);
+        error_set(error, TRAJLOG_NOT_INCREASING, 0, "step %lld: time %.17g is before that of the last %s, %.17g",
+                  (long long)step, time, log->last_step == INT64_MIN ? "row in the file" : "step", log->last_time);
     return writer_refuse(log);
 }
 
-static bool is_valid(const trajlog_writer *log, int64_t step, double time)
+bool writer_accepts(const trajlog_writer *log, int64_t step, double time)
 {
-    return step > log->last_step && step != INT64_MAX && isfinite(time) && time >= log->last_time;
+    return step > log->step_floor && step != INT64_MAX && isfinite(time) && time >= log->last_time;
 }
 
 /* -------------------------------------------------------------------------------------------------------- frame --- */
@@ -112,7 +119,7 @@ static void keep_held(trajlog_writer *log, const struct moment *moment)
 
 /* --------------------------------------------------------------------------------------------------------- room --- */
 
-static trajlog_status refuse_holder(trajlog_writer *log, const char *call)
+trajlog_status writer_refuse_holder(trajlog_writer *log, const char *call)
 {
     return error_set(&log->pending, TRAJLOG_INVALID_STATE, 0,
                      "%s: this thread holds trajlog_hdf5_lock, and the worker needs it", call);
@@ -142,7 +149,7 @@ static trajlog_status reserve(trajlog_writer *log, struct message **message)
     *message = queue_reserve(log->queue, bytes, MESSAGE_FRAME);
     if (*message != NULL || log->settings.policy == TRAJLOG_DROP_NEWEST || log->settings.policy == TRAJLOG_FAIL)
         return TRAJLOG_OK;
-    if (hdf5_lock_is_mine()) return refuse_holder(log, "trajlog_log");
+    if (hdf5_lock_is_mine()) return writer_refuse_holder(log, "trajlog_log");
     *message = wait_for_room(log, bytes);
     return TRAJLOG_OK;
 }
@@ -195,7 +202,8 @@ static trajlog_status copy_step(trajlog_writer *log, const struct moment *moment
 /* The file gets its groups only now, when all of the first step was copied. */
 static trajlog_status begin_run(trajlog_writer *log, const struct moment *moment)
 {
-    log->first_step = moment->step;
+    if (!log->resumption.continues) log->first_step = moment->step;
+    log->progress.from_step = moment->step;
     log->first_clock = log->progress.next = moment->clock;
     TRY(writer_define(log, moment));
     /* `once` data alone is a frame too. */
@@ -206,7 +214,7 @@ static trajlog_status begin_run(trajlog_writer *log, const struct moment *moment
 /* In synchronous mode something may be left to do at each step: the commits. */
 static int64_t find_skip(const trajlog_writer *log)
 {
-    if (log->progress.callback != NULL || (log->queue == NULL && log->delivery.uncommitted)) return INT64_MIN;
+    if (log->progress.callback != NULL || (log->queue == NULL && !delivery_is_idle(&log->delivery))) return INT64_MIN;
     int64_t skip = NEVER_DUE;
     for (size_t i = 0; i < log->timed_count; i++) {
         if (holds(log->timed[i])) return INT64_MIN;
@@ -221,9 +229,25 @@ static void advance(trajlog_writer *log, const struct moment *moment)
     for (size_t i = 0; i < log->timed_count; i++)
         schedule_advance(&log->timed[i]->schedule, moment->step, log->is_due[i], clock);
     keep_held(log, moment);
-    log->last_step = moment->step;
+    if (log->loss.step == moment->step) log->loss.error.status = TRAJLOG_OK;
+    log->last_step = log->step_floor = moment->step;
     log->last_time = moment->time;
     counter_add(&log->counters.steps, 1);
+}
+
+/* The caller may mend its data and log the step again; until then it is lost. */
+static void note_loss(trajlog_writer *log, const struct moment *moment)
+{
+    if (log->loss.error.status != TRAJLOG_OK) return;
+    log->loss.error = log->refusal;
+    log->loss.step = moment->step;
+}
+
+static trajlog_status refuse_step(trajlog_writer *log, const struct moment *moment)
+{
+    trajlog_status status = writer_refuse(log);
+    if (status == TRAJLOG_OUT_OF_RANGE) note_loss(log, moment);
+    return status;
 }
 
 static trajlog_status log_step(trajlog_writer *log, const struct moment *moment)
@@ -232,7 +256,7 @@ static trajlog_status log_step(trajlog_writer *log, const struct moment *moment)
     find_due(log, moment);
     trajlog_status status = copy_step(log, moment, &message);
     /* What the caller can mend does not stick. */
-    if (status == TRAJLOG_OUT_OF_RANGE || status == TRAJLOG_INVALID_STATE) return writer_refuse(log);
+    if (status == TRAJLOG_OUT_OF_RANGE || status == TRAJLOG_INVALID_STATE) return refuse_step(log, moment);
     if (status != TRAJLOG_OK) return writer_stick(log);
     if (!log->running && begin_run(log, moment) != TRAJLOG_OK) return writer_stick(log);
     if (message != NULL) {
@@ -246,11 +270,13 @@ static trajlog_status log_step(trajlog_writer *log, const struct moment *moment)
     return status == TRAJLOG_OK ? TRAJLOG_OK : writer_refuse(log);
 }
 
-static __attribute__((noinline)) trajlog_status log_moment(trajlog_writer *log, int64_t step, double time,
-                                                           const void *state)
+static trajlog_status log_moment(trajlog_writer *log, int64_t step, double time, const void *state)
 {
     if (writer_prepare(log) != TRAJLOG_OK) return writer_stick(log);
+    /* What a resumed file has is known only now. */
+    if (!writer_accepts(log, step, time)) return writer_refuse_moment(log, step, time);
     struct moment moment = {step, time, state, log->needs_clock ? clock_now() : 0};
+    if (!log->running) writer_continue(log, &moment);
     trajlog_status status = log_step(log, &moment);
     if (log->failed || !log->running) return status;
     if (log->queue == NULL) {
@@ -265,13 +291,22 @@ static __attribute__((noinline)) trajlog_status log_moment(trajlog_writer *log, 
     return status;
 }
 
+static __attribute__((noinline)) trajlog_status enter_moment(trajlog_writer *log, int64_t step, double time,
+                                                             const void *state)
+{
+    life_enter(log);
+    trajlog_status status = log_moment(log, step, time, state);
+    life_leave(log);
+    return status;
+}
+
 trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state)
 {
     if (log == NULL) return refuse_null("trajlog_log", "log");
     if (log->failed || delivery_has_failed(&log->delivery)) return writer_sticking(log);
-    if (!is_valid(log, step, time)) return refuse_input(log, step, time);
-    if (step >= log->skip_until) return log_moment(log, step, time, state);
-    log->last_step = step;
+    if (!writer_accepts(log, step, time)) return writer_refuse_moment(log, step, time);
+    if (step >= log->skip_until) return enter_moment(log, step, time, state);
+    log->last_step = log->step_floor = step;
     log->last_time = time;
     counter_add(&log->counters.steps, 1);
     return TRAJLOG_OK;
@@ -282,30 +317,7 @@ trajlog_status trajlog_log(trajlog_writer *log, int64_t step, double time)
     return trajlog_log_state(log, step, time, NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------- flush, close --- */
-
-static void flush_directly(trajlog_writer *log)
-{
-    log->only_frame->kind = MESSAGE_FLUSH;
-    frame_begin(log->only_frame, NULL, 0, log->last_step, 0.0);
-    delivery_take(&log->delivery, log->only_frame);
-}
-
-trajlog_status trajlog_flush(trajlog_writer *log)
-{
-    if (log == NULL) return refuse_null("trajlog_flush", "log");
-    if (!log->running || delivery_has_failed(&log->delivery)) return writer_sticking(log);
-    if (log->worker == NULL) {
-        flush_directly(log);
-    } else if (hdf5_lock_is_mine()) {
-        refuse_holder(log, "trajlog_flush");
-        return writer_refuse(log);
-    } else {
-        worker_flush(log->worker, log->last_step, &log->dropped);
-        log->dropped = (trajlog_drop){0, 0, 0};
-    }
-    return writer_sticking(log);
-}
+/* -------------------------------------------------------------------------------------------------------- close --- */
 
 static void find_last(trajlog_writer *log)
 {

@@ -1,4 +1,4 @@
-/* What travels through the queue: frames, and the two requests that must come after the frames before them. */
+/* What travels through the queue: frames, and the requests that must come after the frames before them. */
 #ifndef WRITE_MESSAGE_H
 #define WRITE_MESSAGE_H
 
@@ -12,15 +12,17 @@
 
 enum message_kind {
     MESSAGE_FRAME,
-    MESSAGE_FLUSH, /* commit, and say so */
-    MESSAGE_CLOSE  /* commit, and end */
+    MESSAGE_FLUSH,      /* commit, and say so */
+    MESSAGE_SYNC,       /* the same, synced */
+    MESSAGE_CHECKPOINT, /* the same, with the checkpoint, whose section waits beside the queue; see delivery.h */
+    MESSAGE_CLOSE       /* commit, and end */
 };
 
 struct message {
     size_t bytes; /* all of it, with what follows; a multiple of MESSAGE_ALIGNMENT */
     enum message_kind kind;
     uint32_t section_count;
-    int64_t step; /* the frame's; of a request: the last step logged */
+    int64_t step; /* the frame's, or checkpoint's; of another request: the last step logged */
     double time;
     trajlog_drop drop; /* given up before this message; frames == 0: none */
     uint32_t groups[]; /* [section_count]: whose sections follow; see frame.h */

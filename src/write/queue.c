@@ -97,6 +97,12 @@ void queue_free(struct queue *queue)
     pthread_cond_destroy(&queue->room);
     pthread_cond_destroy(&queue->work);
     pthread_mutex_destroy(&queue->mutex);
+    queue_forget(queue);
+}
+
+void queue_forget(struct queue *queue)
+{
+    if (queue == NULL) return;
     free(queue->memory);
     free(queue);
 }
@@ -288,4 +294,21 @@ void queue_release(struct queue *queue)
     if (queue->tail_offset >= queue->bounds.bytes) queue->tail_offset -= queue->bounds.bytes;
     atomic_store_explicit(&queue->tail, tail_of(queue) + bytes, memory_order_seq_cst);
     if (atomic_load_explicit(&queue->producer_waits, memory_order_seq_cst)) wake_producer(queue);
+}
+
+/* Any thread. */
+
+uint64_t queue_published(const struct queue *queue)
+{
+    return atomic_load_explicit(&queue->head, memory_order_acquire);
+}
+
+uint64_t queue_released(const struct queue *queue)
+{
+    return tail_of(queue);
+}
+
+void queue_wake(struct queue *queue)
+{
+    wake_consumer(queue);
 }

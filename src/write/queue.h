@@ -21,6 +21,8 @@ struct queue_bounds {
 trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
                          struct error *error);
 void queue_free(struct queue *queue);
+/* The same in a forked child, where the worker's copy waits for ever: only the memory. */
+void queue_forget(struct queue *queue);
 
 /* Producer: room for a message of `bytes` (at most `largest`, a multiple of MESSAGE_ALIGNMENT), with `bytes` and `kind`
  * filled in; NULL if there is no room now. The consumer sees nothing of it before queue_publish; a message that is not
@@ -41,5 +43,12 @@ const struct message *queue_next(struct queue *queue, int64_t nap);
 
 /* Consumer: done with the oldest message; its room is the producer's again. */
 void queue_release(struct queue *queue);
+
+/* How many bytes of messages were published, and released, since the queue was made. */
+uint64_t queue_published(const struct queue *queue);
+uint64_t queue_released(const struct queue *queue);
+
+/* Ends the consumer's nap. Any thread. */
+void queue_wake(struct queue *queue);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef WRITE_SINK_H
 #define WRITE_SINK_H
 
-#include "model/status.h"
+#include "store/file.h"
 
 struct sink {
     void *context;
@@ -13,8 +13,11 @@ struct sink {
                              struct error *error);
     trajlog_status (*add_drop)(void *context, const trajlog_drop *drop, struct error *error);
     void (*set_last_step)(void *context, int64_t step);
+    /* Replaces the older checkpoint; it and everything before are synced then. `fields` as above. */
+    trajlog_status (*write_checkpoint)(void *context, size_t group, int64_t step, double time,
+                                       const void *const *fields, struct error *error);
     /* Everything so far becomes visible and safe. */
-    trajlog_status (*commit)(void *context, struct error *error);
+    trajlog_status (*commit)(void *context, enum commit_level level, struct error *error);
 };
 
 #endif

@@ -1,8 +1,10 @@
 /* From declarations to a running log. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/h5md_plan.h"
+#include "store/missing_filter.h"
 #include "write/clock.h"
 #include "write/store_sink.h"
 #include "write/writer.h"
@@ -21,10 +23,33 @@ static trajlog_status check_roles(trajlog_writer *log)
     return TRAJLOG_OK;
 }
 
+trajlog_status writer_check_filters(const trajlog_field *field)
+{
+    const struct storage *storage = &field->model->storage;
+    const char *missing = missing_filter(storage->compression == TRAJLOG_COMPRESSION_DEFLATE, storage->checksum);
+    if (missing == NULL) return TRAJLOG_OK;
+    return error_set(&field->group->log->pending, TRAJLOG_UNSUPPORTED, 0,
+                     "group \"%s\", field \"%s\": this libhdf5 has no %s filter", field->group->model->name,
+                     field->model->name, missing);
+}
+
+/* A configuration may have asked for them. */
+static trajlog_status check_all_filters(const trajlog_writer *log)
+{
+    for (size_t i = 0; i < log->schema->group_count; i++) {
+        const trajlog_group *group = log->groups[i];
+        if (!group->model->enabled) continue;
+        for (size_t j = 0; j < group->model->field_count; j++)
+            if (group->model->fields[j]->enabled) TRY(writer_check_filters(group->fields[j]));
+    }
+    return TRAJLOG_OK;
+}
+
 trajlog_status writer_complete_schema(trajlog_writer *log)
 {
     if (log->complete) return TRAJLOG_OK;
     if (log->config != NULL) TRY(config_apply_schema(log->config, log->schema, &log->pending));
+    TRY(check_all_filters(log));
     TRY(check_roles(log));
     log->complete = true;
     return TRAJLOG_OK;
@@ -73,12 +98,23 @@ static trajlog_status no_memory(trajlog_writer *log, const char *what)
     return error_set(&log->pending, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for %s", what);
 }
 
+static trajlog_status prepare_checkpoint(trajlog_writer *log, const trajlog_group *group)
+{
+    log->delivery.checkpoint = (struct checkpoint){group->index, section_new(log, group)};
+    return log->delivery.checkpoint.section != NULL ? TRAJLOG_OK : no_memory(log, "a checkpoint");
+}
+
+static trajlog_status prepare_once(trajlog_writer *log, trajlog_group *group)
+{
+    if (log->defined && store_has_once(log->store, group->index)) return TRAJLOG_OK;
+    group->once = section_new(log, group);
+    return group->once != NULL ? TRAJLOG_OK : no_memory(log, "a frame");
+}
+
 static trajlog_status prepare_group(trajlog_writer *log, trajlog_group *group)
 {
-    if (group_is_once(group->model)) {
-        group->once = section_new(log, group);
-        return group->once != NULL ? TRAJLOG_OK : no_memory(log, "a frame");
-    }
+    if (group->model->checkpoint) return prepare_checkpoint(log, group);
+    if (group_is_once(group->model)) return prepare_once(log, group);
     const trajlog_frequency *frequency = &group->model->frequency;
     schedule_init(&group->schedule, frequency, log->total_steps);
     if (frequency->kind == TRAJLOG_FREQUENCY_WALL_CLOCK) log->needs_clock = true;
@@ -134,17 +170,47 @@ static trajlog_status make_only_frame(trajlog_writer *log)
     return TRAJLOG_OK;
 }
 
+static trajlog_status define(trajlog_writer *log)
+{
+    if (log->defined) return TRAJLOG_OK;
+    log->defined = true;
+    return store_define(log->store, log->schema, &log->pending);
+}
+
+/* Nothing is done to a resumed file by this: it is only looked at. */
+static trajlog_status look_into_file(trajlog_writer *log)
+{
+    int64_t step;
+    if (!log->resumption.resumed) return TRAJLOG_OK;
+    TRY(define(log));
+    if (!store_last_moment(log->store, &step, &log->last_time)) log->last_time = -INFINITY;
+    log->resumption.continues =
+        log->resumption.step != TRAJLOG_FROM_THE_START && store_first_step(log->store, &log->first_step);
+    return TRAJLOG_OK;
+}
+
+static trajlog_status make_delivery(trajlog_writer *log)
+{
+    struct sink sink = store_sink(log->store);
+    const struct settings *settings = &log->settings;
+    const struct commit_pace pace = {.flush_seconds = settings->flush_seconds,
+                                     .flush_rows = settings->flush_rows,
+                                     .flush_bytes = settings->flush_bytes,
+                                     .sync_seconds = settings->sync_seconds};
+    return delivery_init(&log->delivery, &sink, &log->layout, &pace, &log->counters, &log->pending);
+}
+
 trajlog_status writer_prepare(trajlog_writer *log)
 {
     if (log->prepared) return TRAJLOG_OK;
     TRY(writer_complete_schema(log));
     TRY(prepare_all_views(log));
     TRY(frame_layout_make(&log->layout, log->schema, &log->pending));
+    TRY(look_into_file(log));
     log->needs_clock = log->progress.callback != NULL;
+    TRY(make_delivery(log));
     TRY(prepare_groups(log));
     TRY(log->settings.synchronous ? make_only_frame(log) : make_queue(log));
-    struct sink sink = store_sink(log->store);
-    TRY(delivery_init(&log->delivery, &sink, &log->layout, log->settings.flush_seconds, &log->counters, &log->pending));
     log->prepared = true;
     return TRAJLOG_OK;
 }
@@ -161,12 +227,20 @@ void writer_free_run(trajlog_writer *log)
     free(log->due);
     free(log->is_due);
     free(log->only_frame);
+    free(log->delivery.checkpoint.section);
     queue_free(log->queue);
     delivery_destroy(&log->delivery);
     frame_layout_free(&log->layout);
 }
 
 /* -------------------------------------------------------------------------------------------------------- start --- */
+
+void writer_continue(trajlog_writer *log, const struct moment *moment)
+{
+    if (!log->resumption.continues) return;
+    for (size_t i = 0; i < log->timed_count; i++)
+        schedule_continue(&log->timed[i]->schedule, log->first_step, clock_seconds(moment->clock));
+}
 
 trajlog_status writer_copy_once(trajlog_writer *log, const struct moment *moment)
 {
@@ -195,14 +269,18 @@ static trajlog_status write_once(trajlog_writer *log, const struct moment *momen
 trajlog_status writer_define(trajlog_writer *log, const struct moment *moment)
 {
     log->started = true;
-    TRY(store_define(log->store, log->schema, &log->pending));
-    if (moment != NULL) TRY(write_once(log, moment));
+    TRY(define(log));
+    if (moment != NULL) {
+        TRY(store_set_first_step(log->store, log->first_step, &log->pending));
+        TRY(write_once(log, moment));
+    }
     return store_start(log->store, &log->pending);
 }
 
 trajlog_status writer_start(trajlog_writer *log)
 {
     if (!log->settings.synchronous) TRY(worker_start(&log->worker, log->queue, &log->delivery, &log->pending));
+    life_set_worker(log, log->worker);
     log->running = true;
     return TRAJLOG_OK;
 }

@@ -20,6 +20,7 @@ static trajlog_statistics read_counters(const struct counters *counters)
         .queue_high_frames = (size_t)counter_get(&counters->queue_high_frames),
         .blocked_seconds = clock_seconds(counter_get(&counters->blocked_nanoseconds)),
         .busy_seconds = clock_seconds(counter_get(&counters->busy_nanoseconds)),
+        .syncs = counter_get(&counters->syncs),
     };
 }
 
@@ -50,17 +51,24 @@ static double fraction_done(const trajlog_writer *log)
     return fraction < 1.0 ? fraction : 1.0;
 }
 
+/* What an earlier process has done, of a run that was resumed. */
+static double fraction_before(const trajlog_writer *log)
+{
+    return ((double)log->progress.from_step - (double)log->first_step) / (double)log->total_steps;
+}
+
 void writer_report_progress(trajlog_writer *log, int64_t clock)
 {
     if (log->progress.callback == NULL) return;
     double fraction = fraction_done(log), elapsed = clock_seconds(clock - log->first_clock);
+    double before = fraction_before(log);
     trajlog_progress progress = {
         .step = log->last_step,
         .first_step = log->first_step,
         .total_steps = log->total_steps,
         .fraction = fraction,
         .elapsed_seconds = elapsed,
-        .remaining_seconds = elapsed * (1.0 - fraction) / fraction,
+        .remaining_seconds = elapsed * (1.0 - fraction) / (fraction - before),
         .frames = counter_get(&log->counters.frames),
         .dropped = counter_get(&log->counters.dropped),
         .queue_fill = log->queue != NULL ? queue_fill(log->queue) : 0.0,

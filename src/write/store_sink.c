@@ -16,12 +16,19 @@ static void set_last_step(void *context, int64_t step)
     store_set_last_step(context, step);
 }
 
-static trajlog_status commit(void *context, struct error *error)
+static trajlog_status write_checkpoint(void *context, size_t group, int64_t step, double time,
+                                       const void *const *fields, struct error *error)
 {
-    return store_commit(context, COMMIT_FLUSHED, error);
+    (void)context, (void)group, (void)step, (void)time, (void)fields;
+    return error_set(error, TRAJLOG_UNSUPPORTED, 0, "this store keeps no checkpoints");
+}
+
+static trajlog_status commit(void *context, enum commit_level level, struct error *error)
+{
+    return store_commit(context, level, error);
 }
 
 struct sink store_sink(struct store *store)
 {
-    return (struct sink){store, append, add_drop, set_last_step, commit};
+    return (struct sink){store, append, add_drop, set_last_step, write_checkpoint, commit};
 }

@@ -14,19 +14,28 @@ struct worker {
     struct queue *queue;
     struct delivery *delivery;
     pthread_t thread;
-    /* The mutex protects `flushed`; the producer waits for it to reach the number of flushes it asked for. */
+    /* The mutex protects `answered`; the producer waits for it to reach the number of requests it made. */
     pthread_mutex_t mutex;
-    pthread_cond_t flush_done;
-    uint64_t flushed;
-    uint64_t flushes; /* producer only */
+    pthread_cond_t answer;
+    uint64_t answered;
+    uint64_t asked; /* producer only */
+    _Atomic bool cut;
 };
 
-static void acknowledge_flush(struct worker *worker)
+static void answer(struct worker *worker)
 {
     pthread_mutex_lock(&worker->mutex);
-    worker->flushed++;
-    pthread_cond_signal(&worker->flush_done);
+    worker->answered++;
+    pthread_cond_signal(&worker->answer);
     pthread_mutex_unlock(&worker->mutex);
+}
+
+/* Once cut, the worker goes as far as the producer has come by then. */
+static bool is_cut_off(const struct worker *worker, uint64_t *end)
+{
+    if (!atomic_load_explicit(&worker->cut, memory_order_acquire)) return false;
+    if (*end == UINT64_MAX) *end = queue_published(worker->queue);
+    return queue_released(worker->queue) >= *end;
 }
 
 static void *run(void *argument)
@@ -35,8 +44,13 @@ static void *run(void *argument)
     /* Only for debuggers and top. */
     (void)pthread_setname_np(pthread_self(), "trajlog");
     int64_t nap = SHORTEST_NAP;
+    uint64_t end = UINT64_MAX;
     enum message_kind kind = MESSAGE_FRAME;
     while (kind != MESSAGE_CLOSE) {
+        if (is_cut_off(worker, &end)) {
+            delivery_cut(worker->delivery);
+            break;
+        }
         const struct message *message = queue_next(worker->queue, nap);
         if (message == NULL) {
             delivery_tick(worker->delivery);
@@ -47,7 +61,7 @@ static void *run(void *argument)
         kind = message->kind;
         delivery_take(worker->delivery, message);
         queue_release(worker->queue);
-        if (kind == MESSAGE_FLUSH) acknowledge_flush(worker);
+        if (kind != MESSAGE_FRAME && kind != MESSAGE_CLOSE) answer(worker);
     }
     return NULL;
 }
@@ -73,14 +87,14 @@ trajlog_status worker_start(struct worker **worker, struct queue *queue, struct 
     made->delivery = delivery;
     int refused = pthread_mutex_init(&made->mutex, NULL);
     if (refused != 0) goto no_mutex;
-    refused = pthread_cond_init(&made->flush_done, NULL);
+    refused = pthread_cond_init(&made->answer, NULL);
     if (refused != 0) goto no_condition;
     refused = start_thread(made);
     if (refused != 0) goto no_thread;
     *worker = made;
     return TRAJLOG_OK;
 no_thread:
-    pthread_cond_destroy(&made->flush_done);
+    pthread_cond_destroy(&made->answer);
 no_condition:
     pthread_mutex_destroy(&made->mutex);
 no_mutex:
@@ -88,29 +102,41 @@ no_mutex:
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, refused, "the worker thread could not be started");
 }
 
-static void request(struct worker *worker, enum message_kind kind, int64_t step, const trajlog_drop *drop)
+static void request(struct worker *worker, enum message_kind kind, int64_t step, double time, const trajlog_drop *drop)
 {
     struct message *message = queue_reserve_wait(worker->queue, MESSAGE_SMALLEST, kind, INT64_MAX);
-    frame_begin(message, NULL, 0, step, 0.0);
+    frame_begin(message, NULL, 0, step, time);
     message->drop = *drop;
     queue_publish(worker->queue);
 }
 
-void worker_flush(struct worker *worker, int64_t step, const trajlog_drop *drop)
+void worker_ask(struct worker *worker, enum message_kind kind, int64_t step, double time, const trajlog_drop *drop)
 {
-    worker->flushes++;
-    request(worker, MESSAGE_FLUSH, step, drop);
+    worker->asked++;
+    request(worker, kind, step, time, drop);
     pthread_mutex_lock(&worker->mutex);
-    while (worker->flushed < worker->flushes) pthread_cond_wait(&worker->flush_done, &worker->mutex);
+    while (worker->answered < worker->asked) pthread_cond_wait(&worker->answer, &worker->mutex);
     pthread_mutex_unlock(&worker->mutex);
 }
 
 void worker_stop(struct worker *worker, int64_t step, const trajlog_drop *drop)
 {
     if (worker == NULL) return;
-    request(worker, MESSAGE_CLOSE, step, drop);
+    request(worker, MESSAGE_CLOSE, step, 0.0, drop);
     pthread_join(worker->thread, NULL);
-    pthread_cond_destroy(&worker->flush_done);
+    pthread_cond_destroy(&worker->answer);
     pthread_mutex_destroy(&worker->mutex);
+    free(worker);
+}
+
+void worker_cut(struct worker *worker)
+{
+    atomic_store_explicit(&worker->cut, true, memory_order_release);
+    queue_wake(worker->queue);
+    pthread_join(worker->thread, NULL);
+}
+
+void worker_forget(struct worker *worker)
+{
     free(worker);
 }

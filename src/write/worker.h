@@ -12,11 +12,17 @@ struct worker;
 trajlog_status worker_start(struct worker **worker, struct queue *queue, struct delivery *delivery,
                             struct error *error);
 
-/* Producer: returns when everything published before has been delivered and committed, or discarded after an error.
- * Carries `drop`, and `step` as the last one logged. */
-void worker_flush(struct worker *worker, int64_t step, const trajlog_drop *drop);
+/* Producer: asks for a flush, a sync or a checkpoint, and returns when everything published before has been delivered and
+ * that was done, or all was discarded after an error. Carries `drop`; `step` and `time` as in struct message. */
+void worker_ask(struct worker *worker, enum message_kind kind, int64_t step, double time, const trajlog_drop *drop);
 
-/* The same, and then ends the thread and frees the worker. Always returns, unless the sink does not. NULL is OK. */
+/* Flushes, and then ends the thread and frees the worker. Always returns, unless the sink does not. NULL is OK. */
 void worker_stop(struct worker *worker, int64_t step, const trajlog_drop *drop);
+
+/* For a process that exits, from any thread: when what was published before is delivered and committed, the thread ends,
+ * the delivery has failed, and nothing is freed. The producer may be amid a call, which may then wait for ever. */
+void worker_cut(struct worker *worker);
+/* In a forked child, that has no such thread: only the memory. */
+void worker_forget(struct worker *worker);
 
 #endif

@@ -14,6 +14,7 @@
 #define DEFAULT_QUEUE_FRAMES     4096
 #define DEFAULT_BLOCK_SECONDS    1.0
 #define DEFAULT_FLUSH_SECONDS    1.0
+#define DEFAULT_SYNC_SECONDS     60.0
 #define DEFAULT_PROGRESS_SECONDS 0.1
 
 /* ------------------------------------------------------------------------------------------------------- errors --- */
@@ -117,6 +118,9 @@ static trajlog_status check_options(const trajlog_options *options, struct error
     else if (!is_span(options->flush_seconds)) wrong = "flush_seconds: expected a finite number, 0 or more";
     else if (!is_span(options->progress_seconds)) wrong = "progress_seconds: expected a finite number, 0 or more";
     else if (options->total_steps < 0) wrong = "total_steps: expected 0 or more";
+    else if (options->flush_rows < 0) wrong = "flush_rows: expected 0 or more";
+    else if (options->flush_bytes < 0) wrong = "flush_bytes: expected 0 or more";
+    else if (!isfinite(options->sync_seconds)) wrong = "sync_seconds: expected a finite number";
     else if (options->profile < TRAJLOG_PROFILE_DEFAULT || options->profile > TRAJLOG_PROFILE_STRICT)
         wrong = "profile: expected one of trajlog_profile";
     return wrong != NULL ? error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "options.%s", wrong) : TRAJLOG_OK;
@@ -131,6 +135,11 @@ static void take_settings(trajlog_writer *log, const trajlog_options *options)
         .queue_bytes = options->queue_bytes,
         .queue_frames = options->queue_frames > 0 ? options->queue_frames : DEFAULT_QUEUE_FRAMES,
         .flush_seconds = options->flush_seconds > 0.0 ? options->flush_seconds : DEFAULT_FLUSH_SECONDS,
+        .flush_rows = options->flush_rows,
+        .flush_bytes = options->flush_bytes,
+        .sync_seconds = options->sync_seconds != 0.0 ? options->sync_seconds : DEFAULT_SYNC_SECONDS,
+        .without_lock = options->no_lock != 0,
+        .accept_additions = options->accept_additions != 0,
     };
     double seconds = options->progress_seconds > 0.0 ? options->progress_seconds : DEFAULT_PROGRESS_SECONDS;
     log->progress = (struct progress_settings){
@@ -171,12 +180,30 @@ static trajlog_status make_schema(trajlog_writer *log, const trajlog_options *op
     return environment_record(log->schema, error);
 }
 
+static trajlog_status open_store(trajlog_writer *log, const char *path, trajlog_existing existing)
+{
+    const struct store_options options = {.existing = existing,
+                                          .without_lock = log->settings.without_lock,
+                                          .accept_additions = log->settings.accept_additions};
+    if (log->resumption.resumed) return store_resume(&log->store, path, log->resumption.step, &options, &log->pending);
+    return store_create(&log->store, path, &options, &log->pending);
+}
+
+static trajlog_status check_arguments(trajlog_writer *log, const char *path)
+{
+    const char *call = log->resumption.resumed ? "trajlog_resume" : "trajlog_create";
+    if (path == NULL || path[0] == '\0')
+        return error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0, "%s: the path is %s", call,
+                         path == NULL ? "NULL" : "empty");
+    if (log->resumption.step == INT64_MAX)
+        return error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0, "%s: there is no step behind 2^63 - 1", call);
+    return TRAJLOG_OK;
+}
+
 static trajlog_status set_up(trajlog_writer *log, const char *path, const trajlog_options *given)
 {
     trajlog_options options;
-    if (path == NULL || path[0] == '\0')
-        return error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0, "trajlog_create: the path is %s",
-                         path == NULL ? "NULL" : "empty");
+    TRY(check_arguments(log, path));
     log->path = strdup(path);
     if (log->path == NULL) return error_set(&log->pending, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for the log");
     TRY(read_options(&options, given, &log->pending));
@@ -184,13 +211,12 @@ static trajlog_status set_up(trajlog_writer *log, const char *path, const trajlo
     take_settings(log, &options);
     TRY(read_config(log, &options));
     TRY(make_schema(log, &options));
-    struct store_options store_options = {.existing = options.existing};
-    return store_create(&log->store, path, &store_options, &log->pending);
+    return open_store(log, path, options.existing);
 }
 
-trajlog_status trajlog_create(trajlog_writer **log, const char *path, const trajlog_options *options)
+static trajlog_status begin(trajlog_writer **log, const char *path, const struct resumption *resumption,
+                            const trajlog_options *options)
 {
-    if (log == NULL) return refuse_null("trajlog_create", "place for the log");
     trajlog_writer *made = aligned_alloc(alignof(trajlog_writer), sizeof *made);
     *log = made;
     if (made == NULL) {
@@ -200,9 +226,25 @@ trajlog_status trajlog_create(trajlog_writer **log, const char *path, const traj
         return TRAJLOG_OUT_OF_MEMORY;
     }
     memset(made, 0, sizeof *made);
-    made->last_step = made->skip_until = INT64_MIN;
+    made->last_step = made->skip_until = made->loss.step = INT64_MIN;
     made->last_time = -INFINITY;
-    return set_up(made, path, options) == TRAJLOG_OK ? TRAJLOG_OK : writer_stick(made);
+    made->resumption = *resumption;
+    made->step_floor = resumption->step;
+    trajlog_status status = set_up(made, path, options);
+    trajlog_status watched = life_begin(made, made->store != NULL, &made->pending);
+    return status == TRAJLOG_OK && watched == TRAJLOG_OK ? TRAJLOG_OK : writer_stick(made);
+}
+
+trajlog_status trajlog_create(trajlog_writer **log, const char *path, const trajlog_options *options)
+{
+    if (log == NULL) return refuse_null("trajlog_create", "place for the log");
+    return begin(log, path, &(struct resumption){.resumed = false, .step = INT64_MIN}, options);
+}
+
+trajlog_status trajlog_resume(trajlog_writer **log, const char *path, int64_t step, const trajlog_options *options)
+{
+    if (log == NULL) return refuse_null("trajlog_resume", "place for the log");
+    return begin(log, path, &(struct resumption){.resumed = true, .step = step}, options);
 }
 
 /* -------------------------------------------------------------------------------------------------------- close --- */
@@ -255,18 +297,69 @@ static void drain(trajlog_writer *log)
     hdf5_lock_take_back(depth);
 }
 
+/* Who looks at no step's status learns of lost steps here at the latest. */
+static trajlog_status report_end(trajlog_writer *log)
+{
+    TRY(writer_sticking(log));
+    if (log->loss.error.status != TRAJLOG_OK) error_remember(&log->loss.error);
+    return log->loss.error.status;
+}
+
+void writer_end(trajlog_writer *log)
+{
+    define_at_close(log);
+    if (log->running) drain(log);
+    log->running = false;
+    log->step_floor = INT64_MAX;
+    /* The worker's error came before any of the store's own. */
+    (void)writer_sticking(log);
+    if (store_close(log->store, &log->pending) != TRAJLOG_OK) writer_stick(log);
+    log->store = NULL;
+}
+
+void writer_cut(trajlog_writer *log, struct worker *worker)
+{
+    worker_cut(worker);
+    (void)store_close(log->store, NULL); /* there is nobody to be told */
+}
+
+/* The exit has come amid a call on the log, which is somewhere in it still: it is not freed. */
+static trajlog_status refuse_lost(void)
+{
+    struct error error = {0};
+    error_set(&error, TRAJLOG_INVALID_STATE, 0, "trajlog_close: the process is exiting, from amid a call on the log");
+    error_remember(&error);
+    return TRAJLOG_INVALID_STATE;
+}
+
+/* In a forked child: what is the parent's is not ended, only let go of. */
+static void forget(trajlog_writer *log)
+{
+    worker_forget(log->worker);
+    queue_forget(log->queue);
+    store_abandon(log->store);
+    log->queue = NULL;
+}
+
+static void close_open(trajlog_writer *log)
+{
+    bool was_running = log->running;
+    writer_end(log);
+    life_end(log);
+    if (was_running) writer_report_progress(log, clock_now());
+}
+
 trajlog_status trajlog_close(trajlog_writer **closed)
 {
     if (closed == NULL || *closed == NULL) return TRAJLOG_OK;
     trajlog_writer *log = *closed;
     *closed = NULL;
-    define_at_close(log);
-    if (log->running) drain(log);
-    /* The worker's error came before any of the store's own. */
-    (void)writer_sticking(log);
-    if (store_close(log->store, &log->pending) != TRAJLOG_OK) writer_stick(log);
-    if (log->running) writer_report_progress(log, clock_now());
-    trajlog_status status = writer_sticking(log);
+    enum life_state state = life_close(log);
+    if (state == LIFE_LOST) return refuse_lost();
+    if (state == LIFE_OPEN) close_open(log);
+    else life_end(log);
+    if (state == LIFE_ORPHANED) forget(log);
+    trajlog_status status = report_end(log);
     free_log(log);
     return status;
 }

@@ -58,6 +58,7 @@ struct memory {
     int64_t rows[2], wrong;
     int64_t last_row_step;
     int64_t last_step, committed_step, committed_rows, commits;
+    int64_t syncs, synced_rows, checkpoints, checkpoint_step;
     trajlog_drop drops[8];
     int64_t drop_count, rows_before_first_drop;
     bool blocked;    /* append waits while this is set */
@@ -131,16 +132,34 @@ static void memory_set_last_step(void *context, int64_t step)
     pthread_mutex_unlock(&memory->mutex);
 }
 
-static trajlog_status memory_commit(void *context, struct error *error)
+static trajlog_status memory_commit(void *context, enum commit_level level, struct error *error)
 {
     struct memory *memory = context;
     pthread_mutex_lock(&memory->mutex);
     trajlog_status status = enter(memory, error);
     if (status == TRAJLOG_OK) {
         memory->commits++;
+        if (level == COMMIT_SYNCED) memory->synced_rows = memory->rows[SCALARS] + memory->rows[ARRAYS];
+        if (level == COMMIT_SYNCED) memory->syncs++;
         memory->committed_step = memory->last_step;
         memory->committed_rows = memory->rows[SCALARS] + memory->rows[ARRAYS];
         pthread_cond_broadcast(&memory->changed);
+    }
+    pthread_mutex_unlock(&memory->mutex);
+    return status;
+}
+
+static trajlog_status memory_write_checkpoint(void *context, size_t group, int64_t step, double time,
+                                              const void *const *fields, struct error *error)
+{
+    struct memory *memory = context;
+    pthread_mutex_lock(&memory->mutex);
+    trajlog_status status = enter(memory, error);
+    if (status == TRAJLOG_OK) {
+        if (!content_is_right(group, step, time, fields)) memory->wrong++;
+        memory->checkpoints++;
+        memory->checkpoint_step = step;
+        memory->synced_rows = memory->rows[SCALARS] + memory->rows[ARRAYS];
     }
     pthread_mutex_unlock(&memory->mutex);
     return status;
@@ -158,18 +177,23 @@ struct scene {
 
 static const trajlog_drop no_drop = {0, 0, 0};
 
-static void set_up(struct scene *scene, size_t largest_frames, double flush_seconds)
+static void set_up_pace(struct scene *scene, size_t largest_frames, const struct commit_pace *pace)
 {
     memset(scene, 0, sizeof *scene);
     pthread_mutex_init(&scene->memory.mutex, NULL);
     pthread_cond_init(&scene->memory.changed, NULL);
     assert_int_equal(frame_layout_make(&scene->layout, &schema, NULL), TRAJLOG_OK);
-    struct sink sink = {&scene->memory, memory_append, memory_add_drop, memory_set_last_step, memory_commit};
-    assert_int_equal(delivery_init(&scene->delivery, &sink, &scene->layout, flush_seconds, &scene->counters, NULL),
-                     TRAJLOG_OK);
+    struct sink sink = {&scene->memory,       memory_append,           memory_add_drop,
+                        memory_set_last_step, memory_write_checkpoint, memory_commit};
+    assert_int_equal(delivery_init(&scene->delivery, &sink, &scene->layout, pace, &scene->counters, NULL), TRAJLOG_OK);
     struct queue_bounds bounds = {
         .bytes = largest_frames * scene->layout.largest, .frames = 4096, .largest = scene->layout.largest};
     assert_int_equal(queue_new(&scene->queue, &bounds, &scene->counters, NULL), TRAJLOG_OK);
+}
+
+static void set_up(struct scene *scene, size_t largest_frames, double flush_seconds)
+{
+    set_up_pace(scene, largest_frames, &(struct commit_pace){.flush_seconds = flush_seconds, .sync_seconds = -1.0});
 }
 
 static void start(struct scene *scene)
@@ -246,20 +270,20 @@ static void a_flush_returns_when_everything_is_committed(void **state)
     struct scene scene;
     set_up(&scene, 2, 1e6);
     start(&scene);
-    worker_flush(scene.worker, -1, &no_drop);
+    worker_ask(scene.worker, MESSAGE_FLUSH, -1, 0.0, &no_drop);
     int64_t rows = 0;
     for (int64_t step = 0; step < 1000; step++) {
         push(&scene, step);
         rows += step % 3 == 0 ? 2 : 1;
         if (step % 5 > 1) continue;
-        worker_flush(scene.worker, step, &no_drop);
+        worker_ask(scene.worker, MESSAGE_FLUSH, step, 0.0, &no_drop);
         pthread_mutex_lock(&scene.memory.mutex);
         assert_int_equal(scene.memory.committed_rows, rows);
         assert_int_equal(scene.memory.committed_step, step);
         pthread_mutex_unlock(&scene.memory.mutex);
     }
-    worker_flush(scene.worker, 999, &no_drop);
-    worker_flush(scene.worker, 999, &no_drop);
+    worker_ask(scene.worker, MESSAGE_FLUSH, 999, 0.0, &no_drop);
+    worker_ask(scene.worker, MESSAGE_FLUSH, 999, 0.0, &no_drop);
     worker_stop(scene.worker, 999, &no_drop);
     assert_int_equal(scene.memory.committed_rows, rows);
     assert_int_equal(scene.memory.wrong, 0);
@@ -306,6 +330,85 @@ static void commits_come_with_time(void **state)
     tear_down(&scene);
 }
 
+/* Commits by rows, by bytes, and synced ones by time; each frame of step 3 k has two rows, the others one. */
+static void commits_come_with_rows_and_bytes(void **state)
+{
+    (void)state;
+    struct scene scene;
+    set_up_pace(&scene, 4, &(struct commit_pace){.flush_seconds = 1e6, .flush_rows = 4, .sync_seconds = -1.0});
+    start(&scene);
+    for (int64_t step = 0; step < 9; step++) push(&scene, step); /* rows: 2 1 1 2 1 1 2 1 1 */
+    worker_stop(scene.worker, 8, &no_drop);
+    assert_int_equal(scene.memory.commits, 3 + 1);
+    tear_down(&scene);
+
+    size_t two = 2 * sizeof(double); /* bytes of two frames of scalars */
+    set_up_pace(&scene, 4, &(struct commit_pace){.flush_seconds = 1e6, .flush_bytes = two, .sync_seconds = -1.0});
+    start(&scene);
+    push(&scene, 1);
+    push(&scene, 2);
+    push(&scene, 3); /* with an array: more than two at once */
+    push(&scene, 4);
+    worker_stop(scene.worker, 4, &no_drop);
+    assert_int_equal(scene.memory.commits, 2 + 1);
+    assert_int_equal(scene.memory.syncs, 0);
+    tear_down(&scene);
+}
+
+static void synced_commits_come_with_time(void **state)
+{
+    (void)state;
+    struct scene scene;
+    set_up_pace(&scene, 4, &(struct commit_pace){.flush_seconds = 1e6, .sync_seconds = 0.0});
+    start(&scene);
+    for (int64_t step = 0; step < 5; step++) push(&scene, step);
+    worker_ask(scene.worker, MESSAGE_FLUSH, 4, 0.0, &no_drop);
+    assert_int_equal(counter_get(&scene.counters.syncs), 5);
+    worker_stop(scene.worker, 4, &no_drop);
+    assert_int_equal(scene.memory.syncs, 5);
+    tear_down(&scene);
+
+    /* What was only flushed is synced later, though nothing more comes. */
+    set_up_pace(&scene, 4, &(struct commit_pace){.flush_seconds = 0.0, .sync_seconds = 0.02});
+    start(&scene);
+    push(&scene, 0);
+    while (counter_get(&scene.counters.syncs) == 0) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    worker_stop(scene.worker, 0, &no_drop);
+    assert_int_equal(scene.memory.synced_rows, 2);
+    assert_int_equal(scene.memory.syncs, 1);
+    tear_down(&scene);
+}
+
+static void syncs_and_checkpoints_are_waited_for(void **state)
+{
+    (void)state;
+    struct scene scene;
+    set_up(&scene, 4, 1e6);
+    void *section = aligned_alloc(MESSAGE_ALIGNMENT, scene.layout.sections[ARRAYS].bytes);
+    scene.delivery.checkpoint = (struct checkpoint){ARRAYS, section};
+    start(&scene);
+    int64_t rows = 0;
+    for (int64_t step = 0; step < 100; step++) {
+        push(&scene, step);
+        rows += step % 3 == 0 ? 2 : 1;
+        if (step % 10 != 7) continue;
+        fill_section(&scene.layout.sections[ARRAYS], ARRAYS, section, step);
+        enum message_kind kind = step % 20 == 7 ? MESSAGE_CHECKPOINT : MESSAGE_SYNC;
+        worker_ask(scene.worker, kind, step, 0.25 * (double)step, &no_drop);
+        pthread_mutex_lock(&scene.memory.mutex);
+        assert_int_equal(scene.memory.synced_rows, rows);
+        if (kind == MESSAGE_CHECKPOINT) assert_int_equal(scene.memory.checkpoint_step, step);
+        pthread_mutex_unlock(&scene.memory.mutex);
+    }
+    worker_stop(scene.worker, 99, &no_drop);
+    assert_int_equal(scene.memory.wrong, 0);
+    assert_int_equal(scene.memory.checkpoints, 5);
+    assert_int_equal(scene.memory.syncs, 5);
+    assert_int_equal(counter_get(&scene.counters.syncs), 10);
+    free(section);
+    tear_down(&scene);
+}
+
 static void drops_come_before_the_message_that_carries_them(void **state)
 {
     (void)state;
@@ -315,7 +418,7 @@ static void drops_come_before_the_message_that_carries_them(void **state)
     push(&scene, 1);
     push_with(&scene, 9, &(trajlog_drop){2, 8, 6});
     push(&scene, 10);
-    worker_flush(scene.worker, 12, &(trajlog_drop){11, 12, 2});
+    worker_ask(scene.worker, MESSAGE_FLUSH, 12, 0.0, &(trajlog_drop){11, 12, 2});
     worker_stop(scene.worker, 13, &(trajlog_drop){13, 13, 1});
     assert_int_equal(scene.memory.drop_count, 3);
     assert_int_equal(scene.memory.rows_before_first_drop, 1);
@@ -338,9 +441,9 @@ static void the_first_error_sticks_and_nobody_waits(void **state)
         start(&scene);
         for (int64_t step = 0; step < 100; step++) {
             push_with(&scene, step, step == 20 ? &(trajlog_drop){19, 19, 1} : &no_drop);
-            if (step % 30 == 29) worker_flush(scene.worker, step, &no_drop);
+            if (step % 30 == 29) worker_ask(scene.worker, MESSAGE_FLUSH, step, 0.0, &no_drop);
         }
-        worker_flush(scene.worker, 99, &no_drop);
+        worker_ask(scene.worker, MESSAGE_FLUSH, 99, 0.0, &no_drop);
         assert_true(delivery_has_failed(&scene.delivery));
         struct error error = *delivery_error(&scene.delivery);
         worker_stop(scene.worker, 99, &(trajlog_drop){100, 100, 1});
@@ -382,7 +485,7 @@ static void a_sink_that_blocks(bool then_fails)
     pthread_t helper;
     assert_int_equal(pthread_create(&helper, NULL, unblock_later, &scene), 0);
     for (int64_t step = 0; step < 200; step++) push(&scene, step);
-    worker_flush(scene.worker, 199, &no_drop);
+    worker_ask(scene.worker, MESSAGE_FLUSH, 199, 0.0, &no_drop);
     pthread_join(helper, NULL);
     assert_int_equal(delivery_has_failed(&scene.delivery), then_fails);
     worker_stop(scene.worker, 199, &no_drop);
@@ -412,7 +515,7 @@ static void a_slow_sink_loses_nothing(void **state)
     start(&scene);
     for (int64_t step = 0; step < 300; step++) {
         push(&scene, step);
-        if (step % 100 == 50) worker_flush(scene.worker, step, &no_drop);
+        if (step % 100 == 50) worker_ask(scene.worker, MESSAGE_FLUSH, step, 0.0, &no_drop);
     }
     worker_stop(scene.worker, 299, &no_drop);
     assert_int_equal(scene.memory.committed_rows, 400);
@@ -456,6 +559,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_flush_returns_when_everything_is_committed),
     cmocka_unit_test(a_worker_without_work_starts_and_stops),
     cmocka_unit_test(commits_come_with_time),
+    cmocka_unit_test(commits_come_with_rows_and_bytes),
+    cmocka_unit_test(synced_commits_come_with_time),
+    cmocka_unit_test(syncs_and_checkpoints_are_waited_for),
     cmocka_unit_test(drops_come_before_the_message_that_carries_them),
     cmocka_unit_test(the_first_error_sticks_and_nobody_waits),
     cmocka_unit_test(a_blocked_sink_holds_the_producer_until_it_goes_on),

@@ -732,13 +732,32 @@ static void a_value_out_of_range_is_refused_and_the_log_goes_on(void **state)
         assert_int_equal(status, number == 1000 ? TRAJLOG_OUT_OF_RANGE : TRAJLOG_OK);
     }
     assert_int_equal(statistics(scene->log).steps, 4);
-    ok(trajlog_close(&scene->log));
+    /* Nothing else went wrong; step 0 was mended, and step 2 is the first that is lost. */
+    expect(trajlog_close(&scene->log), TRAJLOG_OUT_OF_RANGE, "run.h5|small|number|1000");
     CHECK_STEPS(scene, "other/step", 0, 1, 3, 4);
     /* Step 4 was the last one, and due; step 5 did not spoil it. */
     CHECK_STEPS(scene, "small/step", 0, 4);
     double value;
     read_dataset(scene->path, "init/value", H5T_NATIVE_DOUBLE, &value, 1);
     assert_true(value == 0.0);
+}
+
+static void a_step_that_is_mended_is_not_lost(void **state)
+{
+    struct scene *scene = *state;
+    int64_t number = 0;
+    create(scene, NULL);
+    trajlog_group *group = trajlog_add_group(scene->log, "small", trajlog_every(1));
+    trajlog_field *field = trajlog_add_field(group, "number", TRAJLOG_INT64, TRAJLOG_SCALAR, &number, NULL);
+    ok(trajlog_store_as(field, TRAJLOG_INT8));
+    for (int64_t step = 0; step < 4; step++) {
+        number = 128;
+        expect(trajlog_log(scene->log, step, 0.0), TRAJLOG_OUT_OF_RANGE, "128");
+        number = 127;
+        ok(trajlog_log(scene->log, step, 0.0));
+    }
+    ok(trajlog_close(&scene->log));
+    CHECK_STEPS(scene, "small/step", 0, 1, 2, 3);
 }
 
 static void the_caller_may_change_and_move_its_arrays(void **state)
@@ -1196,6 +1215,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_callback_that_fails_ends_the_log),
     TEST(a_first_step_that_fails_leaves_the_file_alone),
     TEST(a_value_out_of_range_is_refused_and_the_log_goes_on),
+    TEST(a_step_that_is_mended_is_not_lost),
     TEST(the_caller_may_change_and_move_its_arrays),
     TEST(drop_newest_drops_counts_and_lists),
     TEST(fail_says_that_the_queue_is_full),
