@@ -11,6 +11,7 @@
 /* Under which readers look for the main particles group: NOMAD and MDANSE; MDAnalysis; GROMACS. */
 static const char *const aliases[] = {"all", "trajectory", "system"};
 
+/* In a file that is resumed the tree may be there, and only grows by what was added: so what exists is left alone. */
 struct facade {
     hid_t file;
     const struct schema *schema;
@@ -46,9 +47,15 @@ static hid_t link_properties(void)
     return H5I_INVALID_HID;
 }
 
+static bool link_exists(const struct facade *facade, const char *path)
+{
+    return H5Lexists(facade->file, path, H5P_DEFAULT) > 0;
+}
+
 /* Makes one group; `in_order`: its members are listed as they were made, by those who ask for it, as h5py does. */
 static trajlog_status make_group(struct facade *facade, const char *path, bool in_order)
 {
+    if (link_exists(facade, path)) return TRAJLOG_OK;
     hid_t creation = group_properties(in_order), links = link_properties(), group = H5I_INVALID_HID;
     if (creation >= 0 && links >= 0) group = H5Gcreate2(facade->file, path, links, creation, H5P_DEFAULT);
     if (group < 0) fail(facade, "make the group", path);
@@ -97,7 +104,8 @@ static trajlog_status link_member(struct facade *facade, const char *from, const
     if (asprintf(&target, "%s/%s", from, of) < 0) target = NULL;
     if (asprintf(&path, "%s/%s", there, name) < 0) path = NULL;
     if (target == NULL || path == NULL) status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
-    else if (links < 0 || H5Lcreate_hard(facade->file, target, facade->file, path, links, H5P_DEFAULT) < 0)
+    else if (!link_exists(facade, path) &&
+             (links < 0 || H5Lcreate_hard(facade->file, target, facade->file, path, links, H5P_DEFAULT) < 0))
         status = fail(facade, "link", path);
     if (links >= 0) H5Pclose(links);
     free(target);
@@ -115,11 +123,17 @@ static trajlog_status open_object(struct facade *facade, const char *path, hid_t
     return *object >= 0 ? TRAJLOG_OK : fail(facade, "open", path);
 }
 
+static bool has_attribute(hid_t object, const char *name)
+{
+    return H5Aexists(object, name) > 0;
+}
+
 static trajlog_status set_text(struct facade *facade, const char *path, const char *name, const char *text)
 {
     hid_t object;
     TRY(open_object(facade, path, &object));
-    trajlog_status status = attribute_set_ascii_text(object, name, text, facade->error);
+    trajlog_status status =
+        has_attribute(object, name) ? TRAJLOG_OK : attribute_set_ascii_text(object, name, text, facade->error);
     H5Oclose(object);
     return status;
 }
@@ -129,7 +143,8 @@ static trajlog_status set_fixed_text(struct facade *facade, const char *path, co
 {
     hid_t object;
     TRY(open_object(facade, path, &object));
-    trajlog_status status = attribute_set_fixed_text(object, name, text, facade->error);
+    trajlog_status status =
+        has_attribute(object, name) ? TRAJLOG_OK : attribute_set_fixed_text(object, name, text, facade->error);
     H5Oclose(object);
     return status;
 }
@@ -139,7 +154,9 @@ static trajlog_status set_version(struct facade *facade, const char *path, int32
     const int32_t version[2] = {major, minor};
     hid_t object;
     TRY(open_object(facade, path, &object));
-    trajlog_status status = attribute_set_int32_list(object, "version", version, 2, facade->error);
+    trajlog_status status = has_attribute(object, "version")
+                                ? TRAJLOG_OK
+                                : attribute_set_int32_list(object, "version", version, 2, facade->error);
     H5Oclose(object);
     return status;
 }
@@ -153,7 +170,8 @@ static trajlog_status set_reference(struct facade *facade, const char *path, con
         return error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
     trajlog_status status = open_object(facade, path, &object);
     if (status == TRAJLOG_OK) {
-        status = attribute_set_reference(object, "particles_group", facade->file, target, facade->error);
+        if (!has_attribute(object, "particles_group"))
+            status = attribute_set_reference(object, "particles_group", facade->file, target, facade->error);
         H5Oclose(object);
     }
     free(target);
@@ -196,6 +214,10 @@ static trajlog_status make_box(struct facade *facade, const struct planned_parti
     for (int32_t k = 0; k < particles->dimension; k++) boundary[k] = particles->periodic[k] ? "periodic" : "none";
     TRY(make_group(facade, path, false));
     TRY(open_object(facade, path, &box));
+    if (has_attribute(box, "dimension") && has_attribute(box, "boundary")) {
+        H5Oclose(box);
+        return TRAJLOG_OK;
+    }
     trajlog_status status = attribute_set_int32(box, "dimension", particles->dimension, facade->error);
     /* The specification says fixed length; h5py then gives bytes, which ZnH5MD takes for something else than "none". */
     const bool fixed = facade->profile != TRAJLOG_PROFILE_ZNH5MD;
@@ -313,6 +335,7 @@ static trajlog_status set_time_units(struct facade *facade)
 static trajlog_status write_list(struct facade *facade, const char *path, hid_t type, const void *values, size_t count)
 {
     const hsize_t dims[1] = {count};
+    if (link_exists(facade, path)) return TRAJLOG_OK;
     hid_t space = H5Screate_simple(1, dims, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
     hid_t dataset = H5I_INVALID_HID;
     if (space >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
