@@ -274,6 +274,28 @@ trajlog_status dataset_set_rows(struct dataset *dataset, bool has_rows, struct e
     return describe_storage(dataset, error);
 }
 
+trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *missing, struct error *error)
+{
+    hsize_t stored = 0;
+    int64_t chunks = 1;
+    *missing = 0;
+    if (dataset->handle < 0) return TRAJLOG_OK;
+    if (!dataset->chunk_bytes) {
+        *missing = dataset->stored_bytes == 0 && dataset->bytes > 0 && dataset->extent > 0;
+        return TRAJLOG_OK;
+    }
+    for (int32_t i = 0; i < dataset->rank; i++) {
+        int64_t across = dataset->dims[i] / dataset->chunk[i] + (dataset->dims[i] % dataset->chunk[i] != 0);
+        if (__builtin_mul_overflow(chunks, across, &chunks)) return invalid(error, "its size is beyond reason");
+    }
+    hid_t space = H5Dget_space(dataset->handle);
+    herr_t result = space < 0 ? -1 : H5Dget_num_chunks(dataset->handle, space, &stored);
+    if (space >= 0) H5Sclose(space);
+    if (result < 0) return hdf5_error(error, "its chunks cannot be counted");
+    if (stored < (hsize_t)chunks) *missing = chunks - (int64_t)stored;
+    return TRAJLOG_OK;
+}
+
 trajlog_status dataset_make_constant(struct dataset *dataset, const char *name, trajlog_type type, const void *value,
                                      struct error *error)
 {

@@ -49,6 +49,9 @@ trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char 
 /* Decides whether the first dimension counts rows. INVALID_FILE if sizes are beyond reason. */
 trajlog_status dataset_set_rows(struct dataset *dataset, bool has_rows, struct error *error);
 
+/* How many of its chunks are not in the file, so that they read as fill values. */
+trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *missing, struct error *error);
+
 /* One without a handle. */
 trajlog_status dataset_make_constant(struct dataset *dataset, const char *name, trajlog_type type, const void *value,
                                      struct error *error);

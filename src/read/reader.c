@@ -1,5 +1,6 @@
 #include "read/reader.h"
 
+#include <errno.h>
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,30 @@ trajlog_status reader_end(trajlog_reader *reader, trajlog_status status, struct 
     if (reader) reader->error = *error;
     error_remember(error);
     return status;
+}
+
+trajlog_status reader_end_file(const char *path, trajlog_status status, struct error *error)
+{
+    if (status == TRAJLOG_OK) return status;
+    if (path && !strstr(error->message, path)) error_prefix(error, "%s", path);
+    error_remember(error);
+    return status;
+}
+
+trajlog_status reader_real_path(const char *path, char **real, struct error *error)
+{
+    if (!path || !*path) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
+    *real = realpath(path, NULL);
+    if (*real) return TRAJLOG_OK;
+    bool missing = errno == ENOENT || errno == ENOTDIR;
+    return error_set(error, missing ? TRAJLOG_NOT_FOUND : TRAJLOG_IO_ERROR, errno, "the file cannot be opened");
+}
+
+void reader_give(void *target, size_t size, void *result, size_t result_size)
+{
+    memcpy(result, &size, sizeof size);
+    memset(target, 0, size);
+    memcpy(target, result, size < result_size ? size : result_size);
 }
 
 /* A reader that could not be opened answers every call with the reason. */

@@ -17,6 +17,16 @@ struct trajlog_reader {
 /* Every public call makes its own error, and ends with this: it names the file and is kept if the call failed. */
 trajlog_status reader_end(trajlog_reader *reader, trajlog_status status, struct error *error);
 
+/* The same for calls without a reader, on a file. */
+trajlog_status reader_end_file(const char *path, trajlog_status status, struct error *error);
+
+/* The file's own path, with all symbolic links followed; free() it. NOT_FOUND, INVALID_ARGUMENT (no name), IO_ERROR. */
+trajlog_status reader_real_path(const char *path, char **real, struct error *error);
+
+/* Gives the caller what its structure of struct_size `size` has room for, and zeros in the rest; `result` begins with a
+ * struct_size too. */
+void reader_give(void *target, size_t size, void *result, size_t result_size);
+
 /* Whether the caller's structure reaches to the end of this member: its program may be older than the library. */
 #define HAS_MEMBER(options, type, member) ((options)->struct_size >= offsetof(type, member) + sizeof((options)->member))
 

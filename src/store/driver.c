@@ -58,9 +58,6 @@
 #include "store/journal.h"
 #include "store/space.h"
 
-#define NEW_SUFFIX   ".new"   /* a file that is being defined */
-#define FIRST_SUFFIX ".first" /* its first copy, on the way to its name */
-
 /* How far the file is ahead of its announced end: an eighth of it, within these bounds, or more if it grows fast. */
 #define SMALLEST_STEP  (UINT64_C(64) << 10)
 #define LARGEST_STEP   (UINT64_C(64) << 20)

@@ -38,6 +38,10 @@
 
 struct driver;
 
+/* What lies beside PATH while a new file is made, and after a kill in that time. */
+#define NEW_SUFFIX   ".new"   /* a file that is being defined */
+#define FIRST_SUFFIX ".first" /* its first copy, on the way to its name */
+
 /* Begins a new file under the name PATH.new (whatever had that name is lost). The caller owns `path`; see ownership.h.
  * `io` may be NULL: the system's. *driver is NULL on failure. Errors: NOT_FOUND (no such directory), IO_ERROR,
  * OUT_OF_MEMORY. */

@@ -13,6 +13,7 @@
 #include "store/front_page.h"
 #include "store/journal.h"
 #include "store/ownership.h"
+#include "store/recover.h"
 #include "trajlog.h"
 
 #define WIDTH 300
@@ -28,7 +29,7 @@ static int make_directory(void **state)
     return 0;
 }
 
-static inline bool beside_exists(const char *suffix)
+static bool beside_exists(const char *suffix)
 {
     char *name = path_with_suffix(path, suffix);
     bool exists = access(name, F_OK) == 0;
@@ -113,6 +114,16 @@ static size_t read_bytes(const char *suffix, unsigned char *bytes, size_t size)
     if (stream != NULL) fclose(stream);
     free(name);
     return got;
+}
+
+/* The inverse; a file of no bytes is removed. */
+static void write_back(const char *suffix, const unsigned char *bytes, size_t size)
+{
+    char *name = path_with_suffix(path, suffix);
+    unlink(name);
+    FILE *stream = size > 0 ? fopen(name, "wb") : NULL;
+    assert_true(size == 0 || (fwrite(bytes, 1, size, stream) == size && fclose(stream) == 0));
+    free(name);
 }
 
 static struct front_page read_front(void)
@@ -281,12 +292,210 @@ static void after_a_power_loss_the_synced_rows_are_read(void **state)
     trajlog_reader_close(&reader);
 }
 
+static trajlog_check_report check(trajlog_status status)
+{
+    trajlog_check_report report = {.struct_size = sizeof report};
+    trajlog_status got = trajlog_check(path, NULL, &report, NULL, NULL);
+    if (got != status) fail_msg("%s: %s", trajlog_status_name(got), trajlog_message(NULL));
+    return report;
+}
+
+static trajlog_recovery recover(void)
+{
+    trajlog_recovery recovery = {.struct_size = sizeof recovery};
+    trajlog_status status = trajlog_recover(path, 0, &recovery);
+    if (status != TRAJLOG_OK) fail_msg("%s: %s", trajlog_status_name(status), trajlog_message(NULL));
+    return recovery;
+}
+
+static int64_t file_size(void)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+/* The file is as a clean close leaves it, and a recovery finds nothing to do. */
+static void expect_closed(int64_t rows)
+{
+    static unsigned char before[4 << 20], after[4 << 20];
+    struct front_page front = read_front();
+    assert_int_equal(front.announced_end, front.true_end);
+    assert_int_equal(front.true_end, file_size());
+    const char *const suffixes[] = {".new", ".first", ".journal", ".lock"};
+    for (size_t i = 0; i < 4; i++) assert_false(beside_exists(suffixes[i]));
+    assert_int_equal(rows_read(), rows);
+    assert_int_equal(rows_without_journal(), rows);
+    trajlog_check_report report = check(TRAJLOG_OK);
+    assert_true(report.closed && !report.unfinished && report.journal == TRAJLOG_JOURNAL_NONE);
+    assert_int_equal(report.rows, rows);
+    size_t size = read_bytes("", before, sizeof before);
+    trajlog_recovery recovery = recover();
+    assert_true(!recovery.changed && recovery.removed_bytes == 0 && recovery.journal == TRAJLOG_JOURNAL_NONE);
+    assert_int_equal(read_bytes("", after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+}
+
+static void a_closed_log_is_left_alone(void **state)
+{
+    (void)state;
+    make_log(25, true);
+    expect_closed(25);
+    trajlog_check_report report = check(TRAJLOG_OK);
+    assert_int_equal(report.last_step, 24);
+    assert_true(report.file_bytes == file_size() && report.end_bytes == file_size());
+}
+
+static void a_killed_log_gets_its_exact_end(void **state)
+{
+    (void)state;
+    make_log(25, false);
+    trajlog_check_report report = check(TRAJLOG_OK);
+    assert_true(!report.closed && !report.writer_is_alive && report.problems == 0);
+    assert_int_equal(report.last_step, 24);
+    assert_int_equal(report.file_bytes, file_size());
+    assert_true(report.end_bytes < report.file_bytes);
+    int64_t size = file_size();
+    trajlog_recovery recovery = recover();
+    assert_true(recovery.changed && recovery.journal == TRAJLOG_JOURNAL_NONE);
+    assert_int_equal(recovery.removed_bytes, size - file_size());
+    assert_true(recovery.removed_bytes > 0);
+    expect_closed(25);
+}
+
+static void a_file_that_was_begun_beside_it_is_removed(void **state)
+{
+    (void)state;
+    make_log(25, true);
+    char *name = path_with_suffix(path, ".new");
+    assert_int_equal(fclose(fopen(name, "w")), 0);
+    free(name);
+    assert_true(check(TRAJLOG_OK).unfinished);
+    assert_true(recover().changed);
+    expect_closed(25);
+}
+
+/* What a reader sees, it sees after the recovery too; also where that is cut itself, at any operation, and made anew. */
+static void recover_from_any_failure(int64_t rows)
+{
+    static unsigned char bytes[2][4 << 20];
+    size_t size = read_bytes("", bytes[0], sizeof bytes[0]), size2 = read_bytes(".journal", bytes[1], sizeof bytes[1]);
+    for (long k = 1;; k++) {
+        struct recorder recorder = {.mode = FAULT_ALWAYS, .number = EIO, .at = k};
+        struct driver_io io = recorder_io(&recorder);
+        write_back("", bytes[0], size);
+        write_back(".journal", bytes[1], size2);
+        trajlog_status status = store_recover(path, &io, NULL);
+        if (status == TRAJLOG_OK) expect_closed(rows);
+        int64_t seen = rows_read();
+        if (seen != rows) fail_msg("%lld rows after a failure of operation %ld", (long long)seen, k);
+        recover();
+        if (k % 4 == 0) expect_closed(rows);
+        if (status == TRAJLOG_OK) break;
+    }
+}
+
+static bool journal_is_needed(void)
+{
+    struct journal_blocks blocks;
+    enum journal_finding finding;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(journal_inspect(&driver_io_system, path, descriptor, false, &finding, &blocks, NULL), TRAJLOG_OK);
+    journal_blocks_free(&blocks);
+    close(descriptor);
+    return finding == JOURNAL_NEEDED;
+}
+
+static void a_batch_that_was_cut_is_completed(void **state)
+{
+    (void)state;
+    int needed = 0;
+    for (long k = 1;; k++) {
+        struct recorder recorder = {.number = EIO};
+        struct driver_io io = recorder_io(&recorder);
+        unlink(path);
+        make_log(40, false);
+        struct resumed resumed = drop_rows(&io, 30);
+        recorder.at = recorder.count + k;
+        recorder.mode = FAULT_ALWAYS;
+        bool published = driver_publish(resumed.driver, COMMIT_FLUSHED, NULL) == TRAJLOG_OK;
+        abandon(&resumed);
+        int64_t rows = rows_read();
+        bool is_needed = journal_is_needed();
+        trajlog_check_report report = check(is_needed ? TRAJLOG_INVALID_FILE : TRAJLOG_OK);
+        assert_int_equal(report.problems, is_needed);
+        assert_int_equal(report.journal == TRAJLOG_JOURNAL_NEEDED, is_needed);
+        assert_int_equal(report.rows, rows);
+        if (is_needed && needed++ == 0) recover_from_any_failure(30);
+        else assert_int_equal(recover().journal == TRAJLOG_JOURNAL_NEEDED, is_needed);
+        expect_closed(rows);
+        if (published) break;
+    }
+    assert_true(needed > 1);
+}
+
+static void after_a_power_loss_the_file_goes_back_to_the_synced_rows(void **state)
+{
+    (void)state;
+    lose_power();
+    trajlog_check_report report = check(TRAJLOG_INVALID_FILE);
+    assert_true(report.problems == 1 && report.journal == TRAJLOG_JOURNAL_NEEDED && report.rows == 35);
+    assert_non_null(strstr(trajlog_message(NULL), "recover"));
+    trajlog_recovery recovery = recover();
+    assert_int_equal(recovery.journal, TRAJLOG_JOURNAL_NEEDED);
+    expect_closed(35);
+}
+
+static void a_log_that_is_being_written_is_not_touched(void **state)
+{
+    (void)state;
+    static unsigned char before[4 << 20], after[4 << 20];
+    struct ownership *ownership;
+    make_log(25, false);
+    size_t size = read_bytes("", before, sizeof before);
+    assert_int_equal(ownership_take(&ownership, path, false, NULL), TRAJLOG_OK);
+    assert_int_equal(trajlog_recover(path, 0, NULL), TRAJLOG_FILE_LOCKED);
+    assert_non_null(strstr(trajlog_message(NULL), "another writer has"));
+    trajlog_check_report report = check(TRAJLOG_OK);
+    assert_true(report.writer_is_alive && !report.closed && report.rows == 25);
+    ownership_release(&ownership);
+    assert_int_equal(read_bytes("", after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+}
+
+static void what_no_crash_explains_is_not_touched(void **state)
+{
+    (void)state;
+    trajlog_recovery recovery = {.struct_size = sizeof recovery, .changed = 7};
+    assert_int_equal(trajlog_recover(path, 0, &recovery), TRAJLOG_NOT_FOUND);
+    assert_int_equal(recovery.changed, 0);
+    assert_int_equal(trajlog_check(path, NULL, NULL, NULL, NULL), TRAJLOG_NOT_FOUND);
+    assert_int_equal(trajlog_recover(NULL, 0, NULL), TRAJLOG_INVALID_ARGUMENT);
+    assert_int_equal(trajlog_check("", NULL, NULL, NULL, NULL), TRAJLOG_INVALID_ARGUMENT);
+    recovery.struct_size = 3;
+    assert_int_equal(trajlog_recover(path, 0, &recovery), TRAJLOG_INVALID_ARGUMENT);
+    make_log(25, false);
+    assert_int_equal(truncate(path, file_size() / 40), 0);
+    int64_t size = file_size();
+    assert_int_equal(trajlog_recover(path, 0, NULL), TRAJLOG_INVALID_FILE);
+    assert_non_null(strstr(trajlog_message(NULL), path));
+    assert_int_equal(trajlog_check(path, NULL, NULL, NULL, NULL), TRAJLOG_INVALID_FILE);
+    assert_int_equal(file_size(), size);
+}
+
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
 
 static const struct CMUnitTest tests[] = {
     FILE_TEST(a_killed_log_is_read_to_its_last_commit),
     FILE_TEST(a_batch_that_a_crash_has_cut_is_seen_whole),
     FILE_TEST(after_a_power_loss_the_synced_rows_are_read),
+    FILE_TEST(a_closed_log_is_left_alone),
+    FILE_TEST(a_killed_log_gets_its_exact_end),
+    FILE_TEST(a_file_that_was_begun_beside_it_is_removed),
+    FILE_TEST(a_batch_that_was_cut_is_completed),
+    FILE_TEST(after_a_power_loss_the_file_goes_back_to_the_synced_rows),
+    FILE_TEST(a_log_that_is_being_written_is_not_touched),
+    FILE_TEST(what_no_crash_explains_is_not_touched),
 };
 
 TEST_MAIN(tests)
