@@ -163,7 +163,8 @@ int main(int argc, char **argv)
         print_raw(seconds / raw_bytes(&codec), codec.our_bytes);
     } else if (is_raw(&settings, "deflate_file")) {
         codec.config = DEFLATE;
-        print_raw(write_log(&codec) / raw_bytes(&codec), codec.our_bytes);
+        double seconds = write_log(&codec);
+        print_raw(seconds / raw_bytes(&codec), codec.our_bytes);
     } else {
         deflate_vs_hdf5(&codec, (int)choose(&settings, 9, 3));
         lossy(&settings, &codec);

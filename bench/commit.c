@@ -136,7 +136,13 @@ int main(int argc, char **argv)
     struct run run = {.path = path_in(&settings, "commit.h5"),
                       .chunk = frames_make(&frames, PARTICLES, ROWS),
                       .seconds = settings.quick ? 1.3 : 2.5};
-    compare("commit_overhead", PEER_BY_OURS, write_ours, write_stock, &run, (int)choose(&settings, 11, 1), 1.0);
+    const int repetitions = (int)choose(&settings, 11, 1);
+    if (settings.raw != NULL) {
+        double seconds_per_byte = is_raw(&settings, "stock") ? write_stock(&run) : write_ours(&run);
+        print_raw(seconds_per_byte, run.rows * (int64_t)FRAME_BYTES(PARTICLES));
+    } else {
+        compare("commit_overhead", PEER_BY_OURS, write_ours, write_stock, &run, repetitions, 1.0);
+    }
     free(run.chunk);
     free(run.path);
     frames_free(&frames);

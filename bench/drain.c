@@ -239,21 +239,43 @@ static void scalars_vs_naive(const struct settings *settings)
     free(records.path);
 }
 
+/* Ours alone, for a profiler. */
+static void drain_raw(const struct settings *settings, const struct frames *frames, int64_t particles, int64_t bytes)
+{
+    struct drain drain = drain_make(settings, frames, particles, bytes);
+    print_raw(drain_log(&drain), (int64_t)total_bytes(&drain));
+    drain_free(&drain);
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = settings_parse(argc, argv);
     struct frames frames = frames_load(&settings);
     const int repetitions = (int)choose(&settings, 15, 3);
-    drain_vs(&settings, &frames, "drain_vs_write_12k", drain_write, 1000, choose(&settings, 600000000, 240000000),
-             repetitions);
-    drain_vs(&settings, &frames, "drain_vs_write_1m2", drain_write, 100000, choose(&settings, 1200000000, 240000000),
-             repetitions);
-    drain_vs(&settings, &frames, "drain_vs_write_12m", drain_write, 1000000, choose(&settings, 1200000000, 360000000),
-             repetitions);
-    drain_vs(&settings, &frames, "drain_vs_naive_12k", drain_naive, 1000, choose(&settings, 240000000, 60000000),
-             repetitions);
-    scalars_vs_naive(&settings);
-    if (!settings.quick) scan_chunk_rows(&settings, &frames);
+    const struct {
+        const char *name, *raw;
+        int64_t particles, bytes;
+    } sizes[] = {
+        {"drain_vs_write_12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
+        {"drain_vs_write_1m2", "drain_1m2", 100000, choose(&settings, 1200000000, 240000000)},
+        {"drain_vs_write_12m", "drain_12m", 1000000, choose(&settings, 1200000000, 360000000)},
+    };
+    for (int i = 0; i < 3; i++) {
+        if (is_raw(&settings, sizes[i].raw)) drain_raw(&settings, &frames, sizes[i].particles, sizes[i].bytes);
+        if (settings.raw == NULL)
+            drain_vs(&settings, &frames, sizes[i].name, drain_write, sizes[i].particles, sizes[i].bytes, repetitions);
+    }
+    if (is_raw(&settings, "scalars")) {
+        struct records records = {.path = path_in(&settings, "records.h5"), .count = 4000000};
+        print_raw(log_records(&records), 8 * (int64_t)sizeof(double));
+        free(records.path);
+    }
+    if (settings.raw == NULL) {
+        drain_vs(&settings, &frames, "drain_vs_naive_12k", drain_naive, 1000, choose(&settings, 240000000, 60000000),
+                 repetitions);
+        scalars_vs_naive(&settings);
+    }
+    if (settings.raw == NULL && !settings.quick) scan_chunk_rows(&settings, &frames);
     frames_free(&frames);
     return 0;
 }
