@@ -240,7 +240,8 @@ static trajlog_status check_periodic(struct planner *planner, const struct parti
 /* What only one profile's readers ask of a particles group. */
 static trajlog_status check_for_profile(struct planner *planner, const struct planned_particles *particles)
 {
-    if (planner->profile != TRAJLOG_PROFILE_ZNH5MD) return TRAJLOG_OK;
+    /* ZnH5MD opens the main particles group, and no other. */
+    if (planner->profile != TRAJLOG_PROFILE_ZNH5MD || planner->plan->particles_count > 0) return TRAJLOG_OK;
     const struct member *species = find_role(planner, particles->name, TRAJLOG_ROLE_SPECIES);
     if (species == NULL || group_is_once(species->group)) {
         return error_set(

@@ -9,6 +9,7 @@ be installed here (VMD, GROMACS 2026, NOMAD, VOTCA) are stood in for by what the
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import h5py
@@ -294,7 +295,8 @@ def test_pyh5md(any_log, outside):
 
 
 @pytest.mark.parametrize("profile, flags", [("strict", ()), ("vector", ()), ("znh5md", ()), ("default", ("two",)),
-                                            ("default", ("flat",)), ("default", ("nothing",)), ("default", ("reduced",))])
+                                            ("default", ("flat",)), ("default", ("nothing",)), ("default", ("reduced",)),
+                                            ("default", ("slab",)), ("default", ("angstrom",))])
 def test_pyh5md_reads_every_profile(log, outside, profile, flags):
     elements = outside(PYH5MD, log(profile, *flags), "all", "position")
     flat = "flat" in flags
@@ -305,6 +307,21 @@ def test_pyh5md_reads_every_profile(log, outside, profile, flags):
 def test_pyh5md_reads_a_fixed_box(log, outside):
     elements = outside(PYH5MD, log("strict", "static-box"), "all", "position")
     compare_element(elements["edges"], "FixedElement", edges(0))
+
+
+def test_pyh5md_reads_a_triclinic_box(log, outside):
+    elements = outside(PYH5MD, log("default", "triclinic"), "all", "position")
+    compare_element(elements["edges"], "TimeElement", [edges(step, triclinic=True) for step in FRAMES])
+
+
+def test_pyh5md_reads_connectivity(log, outside):
+    code = """
+import pyh5md
+with pyh5md.File(path, 'r') as file:
+    e = pyh5md.element(file['connectivity'], 'bonds')
+    print(json.dumps([e.element_type, e.value[:].tolist()]))
+"""
+    assert outside(code, log("default", "bonds")) == ["FixedElement", [[i, i + 1] for i in range(N - 1)]]
 
 
 def test_pyh5md_reads_a_second_group(log, outside):
@@ -359,6 +376,16 @@ def test_znh5md_partly_periodic_and_triclinic(log, outside):
         np.testing.assert_array_equal(frame["cell"], edges(step, triclinic=True))
 
 
+def test_znh5md_opens_the_main_particles_group(log, outside):
+    frames = outside(ZNH5MD, log("znh5md", "two"), "variable")
+    np.testing.assert_array_equal([frame["positions"] for frame in frames], [position(step) for step in FRAMES])
+
+
+def test_znh5md_reduced_units(log, outside):
+    frames = outside(ZNH5MD, log("znh5md", "reduced"), "fixed")
+    np.testing.assert_array_equal([frame["positions"] for frame in frames], [position(step) for step in FRAMES])
+
+
 def test_znh5md_needs_its_profile(log, outside):
     outside("import znh5md\nznh5md.IO(path)[:]", log("default"), status=1)
 
@@ -392,6 +419,24 @@ def test_mdanse(any_log, outside, profile):
     np.testing.assert_array_equal(seen["coordinates"], [position(step) for step in FRAMES])
     np.testing.assert_array_equal(seen["cells"], [edges(step) for step in FRAMES])
     assert seen["charges"] == [0.4, -0.8] * (N // 2)
+
+
+def test_mdanse_triclinic_and_two_groups(log, outside):
+    seen = outside(MDANSE, log("default", "still", "triclinic", "two"))
+    np.testing.assert_array_equal(seen["cells"], [edges(step, triclinic=True) for step in FRAMES])
+    np.testing.assert_array_equal(seen["coordinates"], [position(step) for step in FRAMES])
+
+
+def test_mdanse_refuses_two_dimensions_and_angstrom(log, outside):
+    outside(MDANSE, log("default", "still", "flat"), status=1)
+    outside(MDANSE, log("default", "still", "angstrom"), status=1)
+
+
+def test_mdanse_without_a_box(log, outside):
+    code = MDANSE.replace("t.unit_cell(k).direct.tolist()", "t.unit_cell(k)")
+    seen = outside(code, log("default", "still", "nothing"))
+    np.testing.assert_array_equal(seen["coordinates"], [position(step) for step in FRAMES])
+    assert seen["cells"] == [None] * len(FRAMES)
 
 
 def test_mdanse_reads_no_unit_of_velocities(log, outside):
@@ -469,6 +514,14 @@ def test_mc_gcmc_opens_in_mdanalysis_with_its_padding(run, build, tmp_path, mdan
             assert frame.data["count"] == counts[row]
 
 
+def test_pyh5md_reads_varying_numbers_with_their_ids(run, build, tmp_path, outside):
+    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 60, "--capacity", 64)
+    elements = outside(PYH5MD, path, "all", "id")
+    with h5py.File(path) as file:
+        counts = file["observables/count/value"][:]
+    assert [sum(i >= 0 for i in frame) for frame in elements["id"][1]] == counts.tolist()
+
+
 def test_mc_gcmc_keeps_the_identity_of_particles(run, build, tmp_path):
     """In a step, a particle moves little; so who has the same id in two frames is the same."""
     path = example(run, build, tmp_path, "mc_gcmc", "--steps", 60, "--every", 1, "--capacity", 64)
@@ -496,3 +549,15 @@ def test_lammps_log_opens_in_mdanalysis(run, build, need, root, tmp_path, mdanal
             np.testing.assert_array_equal(frame.positions, as_float32(file["trajectory/position"][row]))
             assert frame.data["step"] == 10 * row
         assert list(file["particles/all/box"].attrs["boundary"]) == [b"periodic"] * 3
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+
+def test_the_document_names_tests_that_exist(root):
+    text = (root / "doc" / "interop.md").read_text()
+    sources = [*(root / "test" / "outside").glob("test_*.py"), *(root / "test" / "unit").glob("test_*.c")]
+    existing = set(re.findall(r"(?:def|static void) (\w+)\(", "\n".join(source.read_text() for source in sources)))
+    named = set(re.findall(r"`(\w+)`", text.split("## Which test says so", 1)[1]))
+    assert len(named) > 30
+    assert named <= existing, named - existing

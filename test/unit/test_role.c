@@ -359,6 +359,11 @@ static void znh5md(void **state)
     assert_seen(fixture, "/particles/all/species", "trajectory", "species", true);
     assert_seen(fixture, "/parameters/all/mass", "init", "mass", false);
     assert_seen(fixture, "/observables/all/energy", "trajectory", "energy", true);
+    h5md_plan_free(&fixture->plan);
+    assert_int_equal(try_role(fixture, fixture->thermo, "y", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(5, 3), "nm",
+                              TRAJLOG_ROLE_POSITION, "other"),
+                     TRAJLOG_OK);
+    plan(fixture); /* no other than the main group is opened */
 }
 
 static void strict_shows_all_observables(void **state)
