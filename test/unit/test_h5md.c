@@ -162,11 +162,13 @@ static herr_t discover(hid_t location, const char *name, const H5L_info_t *info,
 {
     struct discovery *discovery = context;
     char copy[200];
-    H5O_info_t object;
     (void)info;
     snprintf(copy, sizeof copy, "%s", name);
     if (strcmp(basename(copy), "position") != 0) return 0;
-    if (H5Oget_info_by_name(location, name, &object, H5P_DEFAULT) < 0 || object.type != H5O_TYPE_GROUP) return 0;
+    hid_t object = H5Oopen(location, name, H5P_DEFAULT);
+    bool is_group = object >= 0 && H5Iget_type(object) == H5I_GROUP;
+    if (object >= 0) H5Oclose(object);
+    if (!is_group) return 0;
     discovery->groups++;
     snprintf(discovery->path, sizeof discovery->path, "/%s", name);
     return 0;
