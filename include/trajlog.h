@@ -859,59 +859,6 @@ typedef struct trajlog_recovery {
  * file, or broken beyond what a crash does: not touched), UNSUPPORTED, IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
 TRAJLOG_API trajlog_status trajlog_recover(const char *path, int32_t no_lock, trajlog_recovery *recovery);
 
-/* What a crash has left beside a file, in PATH.journal. */
-typedef enum trajlog_journal {
-    TRAJLOG_JOURNAL_NONE = 0,
-    TRAJLOG_JOURNAL_UNUSED = 1, /* there is one, and the file is in order without it; or its writer is at work */
-    TRAJLOG_JOURNAL_NEEDED = 2  /* it completes an update, or undoes one: this library's reader does so in memory */
-} trajlog_journal;
-
-/* What trajlog_check found. */
-typedef struct trajlog_check_report {
-    size_t struct_size;      /* sizeof(trajlog_check_report), set by the caller */
-    int64_t problems;        /* how many; 0: the file is sound */
-    int32_t writer_is_alive; /* not 0: somebody writes it at this moment */
-    int32_t closed;          /* not 0: its writer has closed it; 0: the writer is at work, or was killed */
-    trajlog_journal journal;
-    int32_t unfinished; /* not 0: there is a PATH.new, of a run that was killed before its first step, or begins now */
-    int32_t group_count;
-    int32_t checkpoints;     /* complete ones, 0 to 2 */
-    int64_t checkpoint_step; /* of the newest; 0 if there is none */
-    int64_t rows;            /* of all groups, all of them read */
-    int64_t last_step;       /* the file is complete up to this one; TRAJLOG_FROM_THE_START if no step is in it */
-    int64_t dropped;         /* frames given up */
-    int64_t file_bytes;      /* the size of the file */
-    int64_t end_bytes;       /* where what it holds ends: less than file_bytes where the writer did not close it */
-} trajlog_check_report;
-
-/* Is told each problem, in one sentence that names group and field. */
-typedef void (*trajlog_problem)(const char *message, void *context);
-
-/* Reads everything: superblock, schema, names, rows of all fields, checkpoints, the journal. Problems are: what cannot be
- * read, datasets of a group that differ in their rows, chunks that are missing, steps that do not increase, times that
- * decrease or are not finite, a list of dropped frames that cannot be, a damaged checkpoint, a journal that is needed.
- * That the writer was killed is none. The file is not changed, and may be one that is being written. `options`: as for
- * trajlog_open_with; `report` and `problem` may be NULL. Any thread.
- * Status: OK (sound); INVALID_FILE (there are problems; the message is the first), or as trajlog_open. */
-TRAJLOG_API trajlog_status trajlog_check(const char *path, const trajlog_reader_options *options,
-                                         trajlog_check_report *report, trajlog_problem problem, void *context);
-
-/* What trajlog_recover did. */
-typedef struct trajlog_recovery {
-    size_t struct_size;      /* sizeof(trajlog_recovery), set by the caller */
-    int32_t changed;         /* not 0: there was something to do */
-    trajlog_journal journal; /* as it was found; it is gone now */
-    int64_t removed_bytes;   /* of the hole behind what the file holds */
-} trajlog_recovery;
-
-/* Does what the writer of a file would have done, had it not been killed: completes or undoes an update by its journal,
- * cuts the file to what it holds, and removes what was left beside it. No row that a reader sees is lost. A file that was
- * closed is not touched. Nobody needs this to read a file, or to resume it. `no_lock`: as in trajlog_options; `recovery`
- * may be NULL. On disk afterwards: a plain HDF5 file that is complete, closed and synced. Any thread.
- * Status: OK (also if there was nothing to do); NOT_FOUND, FILE_LOCKED (somebody writes it), INVALID_FILE (no trajlog
- * file, or broken beyond what a crash does: not touched), UNSUPPORTED, IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
-TRAJLOG_API trajlog_status trajlog_recover(const char *path, int32_t no_lock, trajlog_recovery *recovery);
-
 /* A rule of the H5MD 1.1 specification, and what a file makes of it. Valid during the call of the report. */
 typedef struct trajlog_h5md_rule {
     const char *name;   /* "box.edges.shape" */
