@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "trajlog.h"
@@ -28,6 +29,40 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
         int (*function)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     } next = {.object = dlsym(RTLD_NEXT, "pthread_create")};
     return next.function(thread, attributes, start, argument);
+}
+
+/* The system's refusal to sync, on demand. */
+static int refuse_syncs, syncs;
+
+static int count_sync(long call, int descriptor)
+{
+    __atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&refuse_syncs, __ATOMIC_RELAXED) == 0) return (int)syscall(call, descriptor);
+    errno = EIO;
+    return -1;
+}
+
+int fdatasync(int descriptor)
+{
+    return count_sync(SYS_fdatasync, descriptor);
+}
+
+int fsync(int descriptor)
+{
+    return count_sync(SYS_fsync, descriptor);
+}
+
+/* A libhdf5 without a filter, on demand. */
+static H5Z_filter_t missing = H5Z_FILTER_ERROR;
+
+htri_t H5Zfilter_avail(H5Z_filter_t filter)
+{
+    if (filter == missing) return 0;
+    union {
+        void *object;
+        htri_t (*function)(H5Z_filter_t);
+    } next = {.object = dlsym(RTLD_NEXT, "H5Zfilter_avail")};
+    return next.function(filter);
 }
 
 struct scene {
@@ -259,6 +294,10 @@ static void bad_options_are_refused(void **state)
     REFUSED(flush_seconds, INFINITY, "flush_seconds");
     REFUSED(progress_seconds, -0.5, "progress_seconds");
     REFUSED(total_steps, -1, "total_steps");
+    REFUSED(flush_rows, -1, "flush_rows");
+    REFUSED(flush_bytes, -1, "flush_bytes");
+    REFUSED(sync_seconds, NAN, "sync_seconds");
+    REFUSED(sync_seconds, INFINITY, "sync_seconds");
 #undef REFUSED
     trajlog_options options = trajlog_default_options();
     options.config_path = options.config_text = "x";
@@ -280,6 +319,12 @@ static void options_of_other_versions_work(void **state)
     memset(&place, 0xff, sizeof place);
     place.options = (trajlog_options){.struct_size = offsetof(trajlog_options, policy), .synchronous = 1};
     memset(&place.options.policy, 0xff, sizeof place.options - offsetof(trajlog_options, policy));
+    create(scene, &place.options);
+    ok(trajlog_close(&scene->log));
+    unlink(scene->path);
+    memset(&place, 0xff, sizeof place);
+    memset(&place, 0, offsetof(trajlog_options, flush_rows));
+    place.options.struct_size = offsetof(trajlog_options, flush_rows);
     create(scene, &place.options);
     ok(trajlog_close(&scene->log));
     unlink(scene->path);
@@ -1149,6 +1194,90 @@ static void a_failing_disk_ends_the_log(void **state)
     }
 }
 
+static void a_sync_reaches_the_disk(void **state)
+{
+    struct scene *scene = *state;
+    for (int synchronous = 0; synchronous < 2; synchronous++) {
+        trajlog_options options = trajlog_default_options();
+        options.synchronous = synchronous;
+        options.flush_seconds = options.sync_seconds = 1e6;
+        create(scene, &options);
+        log_scalar(scene, "thermo", trajlog_every(1));
+        ok(trajlog_sync(scene->log)); /* nothing is there yet */
+        run(scene, 0, 5);
+        int before = syncs;
+        ok(trajlog_flush(scene->log));
+        assert_int_equal(syncs, before);
+        assert_int_equal(statistics(scene->log).syncs, 0);
+        ok(trajlog_sync(scene->log));
+        assert_true(syncs > before);
+        assert_int_equal(statistics(scene->log).syncs, 1);
+        assert_int_equal(row_count(scene, "thermo/step"), 5);
+        ok(trajlog_close(&scene->log));
+        unlink(scene->path);
+    }
+    expect(trajlog_sync(NULL), TRAJLOG_INVALID_ARGUMENT, "trajlog_sync");
+}
+
+/* A sync that failed may have lost anything: nothing is said to be synced after it, and nothing written. */
+static void a_failed_sync_is_never_reported_as_done(void **state)
+{
+    struct scene *scene = *state;
+    for (int synchronous = 0; synchronous < 2; synchronous++) {
+        trajlog_options options = trajlog_default_options();
+        options.synchronous = synchronous;
+        create(scene, &options);
+        log_scalar(scene, "thermo", trajlog_every(1));
+        run(scene, 0, 5);
+        ok(trajlog_sync(scene->log));
+        run(scene, 5, 8);
+        __atomic_store_n(&refuse_syncs, 1, __ATOMIC_RELAXED);
+        expect(trajlog_sync(scene->log), TRAJLOG_IO_ERROR, "run.h5|sync");
+        __atomic_store_n(&refuse_syncs, 0, __ATOMIC_RELAXED);
+        assert_int_equal(trajlog_error_number(scene->log), EIO);
+        expect(trajlog_sync(scene->log), TRAJLOG_IO_ERROR, "sync");
+        expect(trajlog_flush(scene->log), TRAJLOG_IO_ERROR, "sync");
+        expect(trajlog_log(scene->log, 8, 8.0), TRAJLOG_IO_ERROR, "sync");
+        assert_int_equal(statistics(scene->log).syncs, 1);
+        expect(trajlog_close(&scene->log), TRAJLOG_IO_ERROR, "sync");
+        assert_int_equal(trajlog_error_number(NULL), EIO);
+        assert_true(row_count(scene, "thermo/step") >= 5);
+        unlink(scene->path);
+        char journal[128];
+        snprintf(journal, sizeof journal, "%s.journal", scene->path);
+        unlink(journal);
+    }
+}
+
+static void refuse_filter(struct scene *scene, H5Z_filter_t filter, int by_config, const char *words)
+{
+    double value = 0;
+    const trajlog_storage storage = {
+        .struct_size = sizeof storage, .compression = TRAJLOG_COMPRESSION_DEFLATE, .checksum = 1};
+    trajlog_options options = trajlog_default_options();
+    if (by_config)
+        options.config_text = "{\"groups\": {\"g\": {\"fields\": {\"f\": {\"compression\": \"deflate\", "
+                              "\"checksum\": true}}}}}";
+    create(scene, &options);
+    trajlog_field *field = trajlog_add_field(trajlog_add_group(scene->log, "g", trajlog_every(1)), "f", TRAJLOG_FLOAT64,
+                                             TRAJLOG_SCALAR, &value, NULL);
+    missing = filter;
+    if (by_config) expect(trajlog_log(scene->log, 0, 0.0), TRAJLOG_UNSUPPORTED, words);
+    else expect(trajlog_set_storage(field, &storage), TRAJLOG_UNSUPPORTED, words);
+    missing = H5Z_FILTER_ERROR;
+    expect(trajlog_close(&scene->log), TRAJLOG_UNSUPPORTED, words);
+    unlink(scene->path);
+}
+
+static void a_filter_that_is_missing_is_said_at_once(void **state)
+{
+    for (int by_config = 0; by_config < 2; by_config++) {
+        refuse_filter(*state, H5Z_FILTER_DEFLATE, by_config, "run.h5|\"g\"|\"f\"|deflate");
+        refuse_filter(*state, H5Z_FILTER_SHUFFLE, by_config, "shuffle");
+        refuse_filter(*state, H5Z_FILTER_FLETCHER32, by_config, "fletcher32");
+    }
+}
+
 static void *read_statistics(void *argument)
 {
     const trajlog_writer *log = argument;
@@ -1229,6 +1358,9 @@ static const struct CMUnitTest tests[] = {
     TEST(progress_is_reported),
     TEST(a_thread_that_cannot_start_is_an_error),
     TEST(a_failing_disk_ends_the_log),
+    TEST(a_sync_reaches_the_disk),
+    TEST(a_failed_sync_is_never_reported_as_done),
+    TEST(a_filter_that_is_missing_is_said_at_once),
     TEST(statistics_may_be_read_by_another_thread),
     TEST(logs_are_independent),
 };
