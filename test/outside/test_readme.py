@@ -5,13 +5,15 @@ import os
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import h5py
 import pytest
 
 from snippets import c_program, commands, loop, snippets
 
-DOCUMENTS = ["README.md", "doc/format.md", "doc/config.md"]
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", *(f"doc/{path.name}" for path in sorted((ROOT / "doc").glob("*.md")))]
 
 
 @pytest.fixture
@@ -94,13 +96,21 @@ def test_links_and_names_exist(root, document):
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((root / document).parent / link).exists(), link
     header = (root / "include" / "trajlog.h").read_text()
-    attributes = {"trajlog_version", "trajlog_schema"}
-    for name in set(re.findall(r"\b(?:trajlog|TRAJLOG)_[A-Za-z]\w+", text)) - attributes:
-        assert re.search(rf"\b{name}\b", header) or is_status(header, name), name
+    known = {"trajlog_version", "trajlog_schema"} | set(re.findall(r"\b(?:trajlog|TRAJLOG)_\w+", header))
+    for prefix, macro in (("TRAJLOG_", "TRAJLOG_STATUS_LIST"), ("TRAJLOG_ROLE_", "TRAJLOG_ROLE_LIST")):
+        entries = header.split(f"#define {macro}(X)")[1].split("\n\n")[0]
+        known |= {prefix + name for name in re.findall(r"X\((\w+),", entries)}
+    environment = {"TRAJLOG_BENCH_DIR", "TRAJLOG_BENCH_FRAMES"}
+    assert set(re.findall(r"\b(?:trajlog|TRAJLOG)_[A-Za-z]\w+", text)) - known - environment == set()
 
 
-def is_status(header, name):
-    return f"X({name.removeprefix('TRAJLOG_')}, " in header
+def test_commands_have_a_man_page(run, build, root):
+    listed = run(build / "trajlog", "--help").split("Commands:")[1].split("\n\n")[0]
+    names = re.findall(r"^  ([a-z]+)", listed, re.MULTILINE)
+    assert "info" in names
+    page = (root / "doc" / "trajlog.1").read_text()
+    for name in names:
+        assert re.search(rf"^\.B.*\b{name}\b", page, re.MULTILINE), name
 
 
 def test_man_pages(run, need, root):
