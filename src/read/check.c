@@ -368,8 +368,8 @@ static trajlog_status check_file(struct check *check, const char *path, const ch
         status = check_once(check, path, filters, error);
         if (status != TRAJLOG_OK || check->count == 0 || !check->condition.writer_is_alive) break;
     }
-    /* What cannot be opened has one problem. */
-    bool broken = status == TRAJLOG_INVALID_FILE || status == TRAJLOG_UNSUPPORTED || status == TRAJLOG_HDF5_ERROR;
+    /* An HDF5 file that cannot be opened has one problem; what is none has not been examined. */
+    bool broken = check->report.file_bytes > 0 && (status == TRAJLOG_INVALID_FILE || status == TRAJLOG_UNSUPPORTED);
     if (broken) check->report.problems = 1;
     if (broken) TRY(keep_problem(check, error->message, error));
     if (status != TRAJLOG_OK || check->count == 0) return status;

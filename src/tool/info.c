@@ -69,12 +69,6 @@ static char *type_text(const trajlog_field_info *field, char *text, size_t size)
     return text;
 }
 
-/* Texts from a file are shown without what could move a terminal's cursor. */
-static void print_safely(const char *text)
-{
-    for (; *text; text++) putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
-}
-
 static int64_t stored_bytes(const trajlog_reader *reader, int32_t group)
 {
     int64_t bytes = 0;
@@ -284,9 +278,7 @@ static int show(trajlog_reader *reader, const struct arguments *arguments)
     int status = EXIT_GOOD;
     if (arguments->json) status = print_json(reader);
     else print_text(reader);
-    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
-    perror("trajlog info: cannot write");
-    return EXIT_TROUBLE;
+    return tool_end("trajlog info", status);
 }
 
 int tool_info(int argc, char **argv)
@@ -301,9 +293,8 @@ int tool_info(int argc, char **argv)
     struct arguments arguments = {NULL, false};
     trajlog_reader *reader = NULL;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) return EXIT_USAGE;
-    int status = EXIT_TROUBLE;
-    if (trajlog_open(&reader, arguments.path) == TRAJLOG_OK) status = show(reader, &arguments);
-    else fprintf(stderr, "trajlog info: %s\n", trajlog_reader_message(reader));
+    trajlog_status opened = trajlog_open(&reader, arguments.path);
+    int status = opened == TRAJLOG_OK ? show(reader, &arguments) : tool_failed("trajlog info", opened);
     trajlog_reader_close(&reader);
     return status;
 }

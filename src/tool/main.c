@@ -8,16 +8,19 @@
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"info", tool_info}, {"check", tool_check}};
+} commands[] = {{"info", tool_info}, {"check", tool_check}, {"recover", tool_recover}};
 
 static const char usage[] = "COMMAND [ARGUMENT...]";
 static const char help[] = "Look at trajlog files.\v"
                            "Commands:\n"
                            "  info FILE           show groups, fields, shapes, types, units, frequencies and rows\n"
+                           "  check FILE          read everything in it, and say whether it is sound\n"
                            "  check --h5md FILE   list the rules of the H5MD specification as held or broken\n"
+                           "  recover FILE        finish what a writer that was killed has left\n"
                            "\n"
                            "trajlog COMMAND --help says more. The exit status is 0 if all went well, 1 if a file "
-                           "cannot be read, and 2 if the command line is not understood.";
+                           "is not sound or cannot be read, and 2 if the command line is not understood, or the "
+                           "file is not there.";
 
 struct choice {
     const struct command *command;

@@ -49,11 +49,11 @@ def info(build, path):
     return json.loads(result.stdout)
 
 
-def refuse_info(build, path):
+def refuse_info(build, path, status=1):
     """The message of a trajlog info that fails."""
     result = subprocess.run([build / "trajlog", "info", path], stdin=subprocess.DEVNULL, capture_output=True,
                             text=True, timeout=60)
-    assert result.returncode == 1, result.stdout
+    assert result.returncode == status, result.stdout
     assert result.stdout == ""
     return result.stderr
 

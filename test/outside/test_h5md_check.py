@@ -98,7 +98,7 @@ def test_a_log_without_roles_is_no_h5md(build, run, tmp_path, check):
 
 def test_bad_files_and_command_lines(build, tmp_path):
     (tmp_path / "text").write_text("no HDF5\n" * 300)
-    for words, status, message in [((tmp_path / "absent",), 1, "absent"), ((tmp_path / "text",), 1, "text"),
+    for words, status, message in [((tmp_path / "absent",), 2, "absent"), ((tmp_path / "text",), 1, "text"),
                                    ((), 2, "expected a file"), (("a", "b"), 2, "one file")]:
         result = subprocess.run([build / "trajlog", "check", "--h5md", *words], capture_output=True, text=True,
                                 stdin=subprocess.DEVNULL, check=False)
@@ -108,7 +108,7 @@ def test_bad_files_and_command_lines(build, tmp_path):
 def test_a_root_that_is_not_there(build, log):
     result = subprocess.run([build / "trajlog", "check", "--h5md", "--root", "/x", log()], capture_output=True, text=True,
                             stdin=subprocess.DEVNULL, check=False)
-    assert result.returncode == 1 and 'there is no group "/x"' in result.stderr
+    assert result.returncode == 2 and 'there is no group "/x"' in result.stderr
 
 
 # ---------------------------------------------------------------------------------------------- files of other writers

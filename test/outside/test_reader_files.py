@@ -310,5 +310,5 @@ def test_other_files_are_refused(build, tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     assert "is not a log" in refuse_info(build, tmp_path / "other.h5")
-    assert "No such file" in refuse_info(build, tmp_path / "missing.h5")
+    assert "No such file" in refuse_info(build, tmp_path / "missing.h5", status=2)
     assert "not a regular file" in refuse_info(build, tmp_path)

@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read(build, tmp_path):
     for option in ([], ["--json"]):
         result = subprocess.run([build / "trajlog", "info", *option, path], stdin=subprocess.DEVNULL,
                                 capture_output=True, text=True, timeout=60)
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert result.stdout == ""
         assert result.stderr == f"trajlog info: {path}: the file cannot be opened: No such file or directory\n"
 
