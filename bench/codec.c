@@ -1,5 +1,5 @@
-/* Compressed logs: speed and size against libhdf5's own filters; rounding within an error bound. Frames of all particles
- * that the run has, one per chunk. */
+/* Compressed logs: speed and size against libhdf5's own filters; rounding within an error bound. Frames of all the
+ * particles that the run has, one per chunk. */
 #include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>

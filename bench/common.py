@@ -26,7 +26,8 @@ class Setup:
 
     def command(self, program):
         options = ["--quick"] if self.quick else []
-        return [os.path.join(self.build, "bench", program), "--directory", self.directory, "--argon", self.argon, *options]
+        path = os.path.join(self.build, "bench", program)
+        return [path, "--directory", self.directory, "--argon", self.argon, *options]
 
     def raw(self, program, name, file=None):
         """One measurement of a C program of ours: {"raw": ..., "bytes": ...}."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the table, BUILD/bench.json, the plots, and the tables of doc/performance.md of what bench/run.py has measured."""
+"""Makes the table, BUILD/bench.json, the plots and the tables of doc/performance.md of what bench/run.py measured."""
 
 import argparse
 import json

@@ -1,5 +1,5 @@
-/* What the caller pays: the time in trajlog_log, while the worker is idle or keeps up. Frames come in short bursts, with
- * pauses in which the worker empties the queue, so that the queue never fills. */
+/* What the caller pays: the time in trajlog_log, while the worker is idle or keeps up. Frames come in short bursts,
+ * with pauses in which the worker empties the queue, so that the queue never fills. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
