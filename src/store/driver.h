@@ -23,8 +23,8 @@
  *
  * H5Fclose without driver_finish leaves the file as a kill would: at its last commit, valid.
  *
- * After the first failure (driver_error says which) every H5 call still succeeds, into nothing: the file stays at its
- * last commit, libhdf5 is led on and can be closed. So look at driver_error, or at driver_commit's status, and not at
+ * After the first failure (driver_error says which) every write still succeeds, into nothing: the file stays at its last
+ * commit, libhdf5 is led on and can be closed; only a failed read is an error to it. So look at driver_error, or at driver_commit's status, and not at
  * libhdf5's. */
 #ifndef STORE_DRIVER_H
 #define STORE_DRIVER_H

@@ -1,5 +1,5 @@
-"""Replays what test/crash/record.h wrote down: the file system as it was after any of the operations, or as a power loss
-would leave it."""
+"""Replays what test/crash/record.h wrote down: the file system as it was after any of the operations, or as a power
+loss would leave it."""
 
 import os
 

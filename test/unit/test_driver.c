@@ -55,7 +55,7 @@ static int remove_directory(void **state)
     return rmdir(directory);
 }
 
-/* ---- a file of DATASETS datasets [rows, WIDTH], where element j of row r of dataset d is 1000000 d + 1000 r + j ---- */
+/* ---- a file of DATASETS datasets [rows, WIDTH], element j of row r of dataset d is 1000000 d + 1000 r + j ---- */
 
 static void name_dataset(char name[20], int d)
 {

@@ -63,7 +63,8 @@ static void a_second_writer_in_the_same_process_is_refused(void **state)
     is_free(file);
 }
 
-/* A child that owns the file, and waits to be killed; if wanted, with a child of its own. Returns when all are there. */
+/* A child that owns the file, and waits to be killed; if wanted, with a child of its own. Returns when both are
+ * there. */
 static pid_t start_owner(bool with_child, pid_t *grandchild)
 {
     int ends[2];
