@@ -153,12 +153,13 @@ int main(int argc, char **argv)
 {
     struct settings settings = settings_parse(argc, argv);
     struct frames frames = frames_load(&settings);
-    struct codec codec = {.frames = &frames, .count = choose(&settings, 200, 60)};
+    struct codec codec = {.frames = &frames};
+    codec.count = choose(&settings, 77000000, 23000000) / (int64_t)FRAME_BYTES(frames.particles) + 1;
     codec.path = settings.file != NULL ? strdup(settings.file) : path_in(&settings, "codec.h5");
     if (codec.path == NULL) fail("no memory");
     if (is_raw(&settings, "lossy")) {
         codec.config = LOSSY;
-        codec.count = choose(&settings, 400, 100);
+        codec.count *= 2;
         double seconds = has_feature(&settings, LOSSY) ? write_log(&codec) : -1;
         print_raw(seconds / raw_bytes(&codec), codec.our_bytes);
     } else if (is_raw(&settings, "deflate_file")) {
