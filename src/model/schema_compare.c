@@ -98,6 +98,8 @@ static void compare_field(struct differences *list, const struct group *group, c
 static void compare_fields(struct differences *list, const struct group *declared, const struct group *filed,
                            bool accept_additions)
 {
+    /* The states that a file has would not be complete any more. */
+    if (filed->checkpoint) accept_additions = false;
     for (size_t i = 0; i < filed->field_count; i++) {
         const struct field *field = find_enabled_field(declared, filed->fields[i]->name);
         if (field != NULL) compare_field(list, filed, field, filed->fields[i]);

@@ -305,14 +305,14 @@ static trajlog_status check_type(const struct column *column, struct error *erro
 }
 
 /* Reads the number of rows. */
-static trajlog_status check_space(struct column *column, struct error *error)
+static trajlog_status check_space(struct column *column, bool grows, struct error *error)
 {
     hsize_t dims[H5S_MAX_RANK], most[H5S_MAX_RANK];
     hid_t space = H5Dget_space(column->dataset);
     bool good = space >= 0 && H5Sget_simple_extent_dims(space, dims, most) == column->rank;
     if (space >= 0) H5Sclose(space);
     for (int i = 1; good && i < column->rank; i++) good = dims[i] == column->extent[i];
-    if (!good || most[0] != H5S_UNLIMITED || dims[0] > INT64_MAX)
+    if (!good || (most[0] == H5S_UNLIMITED) != grows || dims[0] > INT64_MAX)
         return not_as_expected(column, "its dataset is not of the shape that the schema says", error);
     column->extent[0] = dims[0];
     return TRAJLOG_OK;
@@ -355,22 +355,30 @@ static trajlog_status open_dataset(struct column *column, hid_t location, struct
 {
     hid_t access = uncached();
     hid_t dataset = access >= 0 ? H5Dopen2(location, column->field, access) : H5I_INVALID_HID;
-    if (dataset < 0) not_as_expected(column, "its dataset cannot be opened", error);
+    if (dataset < 0 && check_driver(column, error) == TRAJLOG_OK)
+        not_as_expected(column, "its dataset cannot be opened", error);
     if (access >= 0) H5Pclose(access);
     column->dataset = dataset < 0 ? 0 : dataset;
     return dataset < 0 ? TRAJLOG_INVALID_FILE : TRAJLOG_OK;
+}
+
+/* Opens it, and brings `layout` and the column to what the file has. */
+static trajlog_status open_checked(struct column *column, struct column_context *context, hid_t location,
+                                   struct column_layout *layout, bool grows, struct error *error)
+{
+    TRY(plan(column, context, layout, error));
+    TRY(open_dataset(column, location, error));
+    TRY(check_type(column, error));
+    TRY(check_space(column, grows, error));
+    TRY(check_chunks(column, layout, error));
+    return plan_chunks(column, layout, error);
 }
 
 trajlog_status column_open(struct column *column, struct column_context *context, hid_t location,
                            const struct column_layout *layout, struct error *error)
 {
     struct column_layout found = *layout;
-    trajlog_status status = plan(column, context, layout, error);
-    if (status == TRAJLOG_OK) status = open_dataset(column, location, error);
-    if (status == TRAJLOG_OK) status = check_type(column, error);
-    if (status == TRAJLOG_OK) status = check_space(column, error);
-    if (status == TRAJLOG_OK) status = check_chunks(column, &found, error);
-    if (status == TRAJLOG_OK) status = plan_chunks(column, &found, error);
+    trajlog_status status = open_checked(column, context, location, &found, true, error);
     if (status == TRAJLOG_OK) status = prepare_encoder(column, error);
     if (status == TRAJLOG_OK) status = make_buffer(column, error);
     column->rows = column->committed = (int64_t)column->extent[0];
@@ -519,4 +527,57 @@ trajlog_status column_write_once(struct column_context *context, hid_t location,
     if (creation >= 0) H5Pclose(creation);
     column_close(&column);
     return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Slots
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static trajlog_status make_slots(struct column *column, hid_t location, const struct column_layout *layout,
+                                 struct error *error)
+{
+    hsize_t chunk[1 + TRAJLOG_MAX_RANK];
+    memcpy(chunk, column->extent, sizeof chunk);
+    chunk[0] = 1;
+    hid_t space = H5Screate_simple(column->rank, column->extent, NULL);
+    hid_t creation = creation_properties(column->rank, chunk, &column->encoding, layout);
+    trajlog_status status = make_dataset(column, location, layout, space, creation, error);
+    if (space >= 0) H5Sclose(space);
+    if (creation >= 0) H5Pclose(creation);
+    return status;
+}
+
+trajlog_status column_create_slots(struct column *column, struct column_context *context, hid_t location,
+                                   const struct column_layout *layout, int64_t slots, struct error *error)
+{
+    struct column_layout plain = *layout;
+    void *zero = calloc(1, trajlog_type_size(layout->type));
+    plain.storage = (struct storage){.chunk_rows = 1};
+    plain.fill = zero;
+    trajlog_status status = plan(column, context, &plain, error);
+    column->extent[0] = (hsize_t)slots;
+    if (status == TRAJLOG_OK && !zero) status = error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    if (status == TRAJLOG_OK) status = plan_chunks(column, &plain, error);
+    if (status == TRAJLOG_OK) status = make_slots(column, location, &plain, error);
+    free(zero);
+    return status;
+}
+
+trajlog_status column_open_slots(struct column *column, struct column_context *context, hid_t location,
+                                 const struct column_layout *layout, int64_t slots, struct error *error)
+{
+    struct column_layout found = *layout;
+    trajlog_status status = open_checked(column, context, location, &found, false, error);
+    if (status == TRAJLOG_OK &&
+        (column->extent[0] != (hsize_t)slots || column->chunk_rows != 1 || !encoding_is_plain(&column->encoding)))
+        status = not_as_expected(column, "its dataset is not stored as trajlog stores", error);
+    if (status != TRAJLOG_OK) column_close(column);
+    return status;
+}
+
+trajlog_status column_write_slot(struct column *column, int64_t slot, const void *row, struct error *error)
+{
+    struct encoded encoded = {.bytes = row, .size = column->row_bytes};
+    struct block taken;
+    return store_chunk(column, slot, &encoded, &taken, error);
 }

@@ -85,6 +85,14 @@ void column_close(struct column *column);
 trajlog_status column_write_once(struct column_context *context, hid_t location, const struct column_layout *layout,
                                  const void *data, struct error *error);
 
+/* A dataset of so many rows for ever, each in a chunk by itself and as it is, to be written again and again in place;
+ * zeros where none was written. */
+trajlog_status column_create_slots(struct column *column, struct column_context *context, hid_t location,
+                                   const struct column_layout *layout, int64_t slots, struct error *error);
+trajlog_status column_open_slots(struct column *column, struct column_context *context, hid_t location,
+                                 const struct column_layout *layout, int64_t slots, struct error *error);
+trajlog_status column_write_slot(struct column *column, int64_t slot, const void *row, struct error *error);
+
 /* The number of rows per chunk: what the storage says, or chosen by the size of a row. */
 int64_t column_chunk_rows(const struct storage *storage, size_t row_bytes);
 

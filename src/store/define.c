@@ -95,6 +95,8 @@ static trajlog_status make_datasets(struct store *store, struct store_group *gro
     for (size_t i = 0; i < model->field_count; i++)
         if (model->fields[i]->enabled) TRY(define_parents(store, location, model->fields[i]->name));
     if (group_is_once(model)) return TRAJLOG_OK;
+    if (model->checkpoint)
+        return checkpoint_create(&store->checkpoint, &store->context, location, model, &store->failure);
 
     driver_begin_headers(store->driver);
     TRY(make_axis(store, group, location));
@@ -126,9 +128,10 @@ static trajlog_status set_group_attributes(struct store *store, struct store_gro
 {
     const struct group *model = group->model;
     TRY(define_json(store, location, "paths", group_paths_json(model)));
+    const struct column *columns = model->checkpoint ? store->checkpoint.fields : group->fields;
     for (size_t i = 0; i < model->field_count; i++) {
-        if (group->fields[i].dataset <= 0) continue;
-        trajlog_status status = define_field_texts(store, group->fields[i].dataset, model->fields[i]);
+        if (columns[i].dataset <= 0) continue;
+        trajlog_status status = define_field_texts(store, columns[i].dataset, model->fields[i]);
         if (status != TRAJLOG_OK)
             error_prefix(&store->failure, "%s: group \"%s\", field \"%s\"", store->path, model->name,
                          model->fields[i]->name);

@@ -813,6 +813,7 @@ static herr_t call_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, had
         driver->counts.straddles++;
     if (!is_frozen(driver)) {
         if (is_written_at_once(driver, type, address)) {
+            driver->changed = true; /* raw data that is rewritten in place is synced even if no metadata changes */
             if (write_bytes(driver, address, data, size) == TRAJLOG_OK) return 0;
         } else {
             hold(driver, address, data, size, type == H5FD_MEM_DRAW);

@@ -338,7 +338,7 @@ static trajlog_status start(struct store *store)
     if (!store->schema || store->started) return store_fail_state(store, "started twice, or before definition");
     for (size_t i = 0; i < store->group_count; i++) {
         struct store_group *group = &store->groups[i];
-        if (group->model->enabled && !group_is_once(group->model)) group->next_write = group_next_write(group);
+        if (group->step.dataset > 0) group->next_write = group_next_write(group);
     }
     TRY(present(store));
     if (H5Fstart_swmr_write(store->file) < 0) return store_fail(store, "start SWMR writing");
@@ -481,6 +481,32 @@ trajlog_status store_commit(struct store *store, enum commit_level level, struct
     return report(store, error);
 }
 
+/* What it counts as is committed behind all that it says. */
+static trajlog_status write_checkpoint(struct store *store, size_t group, int64_t step, double time,
+                                       const void *const *fields)
+{
+    const struct group *model = store->checkpoint.model;
+    if (!store->started || !model || group >= store->group_count || store->groups[group].model != model)
+        return store_fail_state(store, "no group that takes checkpoints now has this number");
+    TRY(checkpoint_write(&store->checkpoint, step, time, fields, &store->failure));
+    store->unsaved = true;
+    TRY(commit(store, COMMIT_SYNCED));
+    TRY(checkpoint_confirm(&store->checkpoint, &store->failure));
+    store->unsaved = true;
+    return commit(store, COMMIT_SYNCED);
+}
+
+trajlog_status store_write_checkpoint(struct store *store, size_t group, int64_t step, double time,
+                                      const void *const *fields, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    if (store->failure.status != TRAJLOG_OK) return report(store, error);
+    enter(&quiet);
+    write_checkpoint(store, group, step, time, fields);
+    leave(store, &quiet);
+    return report(store, error);
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * Close
  * ------------------------------------------------------------------------------------------------------------------ */
@@ -495,6 +521,7 @@ static void close_columns(struct store *store)
         free(group->fields);
     }
     column_close(&store->dropped);
+    checkpoint_close(&store->checkpoint);
     store->group_count = 0;
 }
 

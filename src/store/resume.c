@@ -279,8 +279,11 @@ static trajlog_status take_up_group(struct store *store, struct store_group *gro
     hid_t location = H5Gopen2(store->file, group->model->name, H5P_DEFAULT);
     if (location < 0)
         return hdf5_error(&store->failure, "%s: cannot open the group \"%s\"", store->path, group->model->name);
-    trajlog_status status = group_is_once(filed) ? take_up_once(store, group, filed, location)
-                                                 : take_up_rows(store, group, filed, location);
+    trajlog_status status;
+    if (filed->checkpoint)
+        status = checkpoint_open(&store->checkpoint, &store->context, location, group->model, &store->failure);
+    else if (group_is_once(filed)) status = take_up_once(store, group, filed, location);
+    else status = take_up_rows(store, group, filed, location);
     if (status == TRAJLOG_OK && store->filed_changed)
         status = replace_text(store, location, "paths", group_paths_json(filed));
     H5Gclose(location);
@@ -375,5 +378,6 @@ trajlog_status resume_take_up(struct store *store)
 {
     for (size_t i = 0; i < store->group_count; i++) TRY(take_up_columns(store, &store->groups[i]));
     TRY(column_take_up(&store->dropped, &store->failure));
+    if (store->checkpoint.model) TRY(checkpoint_drop_after(&store->checkpoint, store->restart_step, &store->failure));
     return store->cut_drop[2] > 0 ? column_append(&store->dropped, store->cut_drop, &store->failure) : TRAJLOG_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "store/checkpoint.h"
 #include "store/column.h"
 #include "store/driver.h"
 #include "store/file.h"
@@ -26,6 +27,7 @@ struct store {
     struct store_group *groups;
     size_t group_count;
     struct column dropped;
+    struct checkpoint checkpoint;
     struct column_context context;
     int64_t last_step;
     bool has_steps, started;
