@@ -53,6 +53,10 @@ static trajlog_status load_text(struct store *store, hid_t object, const char *n
     if (loaded) H5free_memory(loaded);
     if (type >= 0) H5Tclose(type);
     if (attribute >= 0) H5Aclose(attribute);
+    if (store->failure.status != TRAJLOG_OK) {
+        free(*text);
+        *text = NULL;
+    }
     return store->failure.status;
 }
 
@@ -325,7 +329,7 @@ static trajlog_status take_up_drops(struct store *store)
 
 static trajlog_status limit_actual_steps(struct store *store)
 {
-    int64_t steps;
+    int64_t steps = 0;
     bool found;
     TRY(load_number(store, store->file, "actual_steps", H5T_NATIVE_INT64, &steps, &found));
     if (!found) return not_a_log(store, "it has a schema, but no actual_steps");

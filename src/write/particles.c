@@ -97,7 +97,7 @@ trajlog_status particles_copy(const struct particles_view *particles, const stru
 {
     const int64_t elements = field->element_count / particles->capacity; /* of one particle */
     const size_t size = trajlog_type_size(field->stored_type);
-    struct source source;
+    struct source source = {0};
     TRY(find_source(&source, view, field, state, error));
     if (particles->order == NULL) TRY(copy_together(&source, field, to, particles->now, error));
     else TRY(copy_in_order(&source, field, to, particles->now, particles->order, error));
