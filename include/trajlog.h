@@ -636,6 +636,8 @@ typedef struct trajlog_group_info {
     int64_t first_step, last_step; /* 0 where there are no rows, or no steps (once, format 0) */
     double first_time, last_time;  /* NaN likewise */
     const char *metadata;          /* a JSON object */
+    int32_t checkpoint;            /* not 0: no series but checkpoints, which trajlog_restore reads; rows is 0 */
+    int32_t checkpoint_count;      /* complete ones, 0 to 2: first_step is the older one's, last_step the newer one's */
 } trajlog_group_info;
 
 typedef struct trajlog_field_info {

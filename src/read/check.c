@@ -9,6 +9,7 @@
 #include "read/attribute.h"
 #include "read/condition.h"
 #include "read/reader.h"
+#include "read/slot.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
 
@@ -289,6 +290,32 @@ static trajlog_status check_drops(struct check *check, struct error *error)
     return take_note(check, status, &problem, error);
 }
 
+static trajlog_status check_slot(struct check *check, const struct scan_group *group, const struct slot *slot,
+                                 int number, struct error *error)
+{
+    struct error problem = {0};
+    trajlog_status status = slot_read_state(group, slot, number, NULL, NULL, &problem);
+    if (status == TRAJLOG_OK && check->report.checkpoints++ == 0) check->report.checkpoint_step = slot->step;
+    return take_note_of(check, group, NULL, status, &problem, error);
+}
+
+static trajlog_status check_checkpoints(struct check *check, const struct scan_group *group, struct error *error)
+{
+    struct error problem = {0};
+    struct slot slots[CHECKPOINT_SLOTS];
+    int order[CHECKPOINT_SLOTS], count = 0;
+    trajlog_status status = slots_read(group, slots, &problem);
+    if (status == TRAJLOG_OK) count = slots_order(slots, order);
+    bool strange = status == TRAJLOG_OK && (slots[0].sequence < 0 || slots[1].sequence < 0 ||
+                                            (count == 2 && slots[0].sequence == slots[1].sequence));
+    if (strange)
+        status = error_set(&problem, TRAJLOG_INVALID_FILE, 0, "the slots' sequences are %lld and %lld",
+                           (long long)slots[0].sequence, (long long)slots[1].sequence);
+    TRY(take_note_of(check, group, "sequence", status, &problem, error));
+    for (int i = 0; i < count; i++) TRY(check_slot(check, group, &slots[order[i]], order[i], error));
+    return TRAJLOG_OK;
+}
+
 /* The steps that groups end with, and what the file says of them. */
 static trajlog_status check_last_step(struct check *check, struct error *error)
 {
@@ -297,7 +324,8 @@ static trajlog_status check_last_step(struct check *check, struct error *error)
     int64_t last = INT64_MIN, said = scan->info.actual_steps;
     for (size_t i = 0; i < scan->group_count; i++) {
         const trajlog_group_info *info = &scan->groups[i].info;
-        if (!isnan(info->last_time) && info->last_step > last) last = info->last_step;
+        if (!scan->groups[i].checkpoint && info->rows > 0 && !isnan(info->last_time) && info->last_step > last)
+            last = info->last_step;
     }
     check->report.last_step = said > 0 && said - 1 > last ? said - 1 : last;
     /* Of a file that was killed, the root's attributes may be those of the commit before. */
@@ -324,7 +352,10 @@ static trajlog_status check_contents(struct check *check, struct error *error)
     check->report.dropped = scan->info.dropped;
     TRY(check_journal(check, error));
     TRY(check_names(check, error));
-    for (size_t i = 0; i < scan->group_count; i++) TRY(check_group(check, &scan->groups[i], error));
+    for (size_t i = 0; i < scan->group_count; i++) {
+        const struct scan_group *group = &scan->groups[i];
+        TRY(group->checkpoint ? check_checkpoints(check, group, error) : check_group(check, group, error));
+    }
     TRY(check_drops(check, error));
     return check_last_step(check, error);
 }

@@ -7,6 +7,7 @@
 #include "model/role.h"
 #include "model/schema_json.h"
 #include "read/scan.h"
+#include "read/slot.h"
 
 /* Takes the text of `object` if there is none yet. */
 static trajlog_status make_metadata(char **text, const struct json_t *object, struct error *error)
@@ -37,11 +38,30 @@ static trajlog_status describe_field(struct scan_field *field, const struct fiel
     return TRAJLOG_OK;
 }
 
+/* Those that say of themselves that they are complete; whether their data are right is found out when they are read. */
+static trajlog_status read_checkpoints(struct scan_group *group, struct error *error)
+{
+    trajlog_group_info *info = &group->info;
+    struct slot slots[CHECKPOINT_SLOTS];
+    int order[CHECKPOINT_SLOTS];
+    TRY(slots_read(group, slots, error));
+    info->checkpoint = 1;
+    info->checkpoint_count = slots_order(slots, order);
+    if (info->checkpoint_count == 0) return TRAJLOG_OK;
+    const struct slot *newer = &slots[order[0]], *older = &slots[order[info->checkpoint_count - 1]];
+    info->last_step = newer->step;
+    info->last_time = newer->time;
+    info->first_step = older->step;
+    info->first_time = older->time;
+    return TRAJLOG_OK;
+}
+
 static trajlog_status read_ends(struct scan_group *group, struct error *error)
 {
     trajlog_group_info *info = &group->info;
     int64_t last = group->rows - 1;
     info->first_time = info->last_time = NAN;
+    if (group->checkpoint) return read_checkpoints(group, error);
     if (group->once || group->rows == 0 || !group->step.name) return TRAJLOG_OK;
     TRY(dataset_read(&group->step, 0, 1, 1, &info->first_step, error));
     TRY(dataset_read(&group->step, last, 1, 1, &info->last_step, error));
@@ -52,7 +72,8 @@ static trajlog_status read_ends(struct scan_group *group, struct error *error)
 static trajlog_status describe_frequency(struct scan_group *group, const struct group *model, struct error *error)
 {
     char text[256];
-    if (model) trajlog_frequency_text(&model->frequency, text, sizeof text);
+    if (group->checkpoint) snprintf(text, sizeof text, "when the program asks");
+    else if (model) trajlog_frequency_text(&model->frequency, text, sizeof text);
     else snprintf(text, sizeof text, "%s", group->once ? "once" : "not recorded");
     return scan_copy(&group->frequency, text, error);
 }

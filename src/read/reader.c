@@ -44,8 +44,7 @@ void reader_give(void *target, size_t size, void *result, size_t result_size)
     memcpy(target, result, size < result_size ? size : result_size);
 }
 
-/* A reader that could not be opened answers every call with the reason. */
-static trajlog_status check_open(const trajlog_reader *reader, struct error *error)
+trajlog_status reader_is_open(const trajlog_reader *reader, struct error *error)
 {
     if (!reader) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "there is no reader: it is NULL");
     if (reader->scan) return TRAJLOG_OK;
@@ -72,7 +71,7 @@ static trajlog_status no_group(const struct scan *scan, const char *name, struct
 trajlog_status reader_group(const trajlog_reader *reader, const char *name, const struct scan_group **group,
                             struct error *error)
 {
-    TRY(check_open(reader, error));
+    TRY(reader_is_open(reader, error));
     if (!name) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the name of a group is NULL");
     *group = scan_find_group(reader->scan, name);
     return *group ? TRAJLOG_OK : no_group(reader->scan, name, error);
@@ -184,7 +183,7 @@ trajlog_status trajlog_refresh(trajlog_reader *reader)
 {
     struct error error = {0};
     struct scan *scan = NULL;
-    trajlog_status status = check_open(reader, &error);
+    trajlog_status status = reader_is_open(reader, &error);
     if (status == TRAJLOG_OK) {
         status = scan_open(&scan, reader->path, reader->filters, &error);
         if (status == TRAJLOG_OK) {
@@ -253,7 +252,7 @@ static trajlog_status read_drops(const trajlog_reader *reader, trajlog_drop *dro
                                  struct error *error)
 {
     _Static_assert(sizeof *drops == 3 * sizeof(int64_t), "a drop is a row of the dataset");
-    TRY(check_open(reader, error));
+    TRY(reader_is_open(reader, error));
     if (!count || (!drops && capacity > 0))
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "there is no place for the dropped frames: it is NULL");
     const struct dataset *dropped = &reader->scan->dropped;

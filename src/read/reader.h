@@ -33,6 +33,9 @@ void reader_give(void *target, size_t size, void *result, size_t result_size);
 /* The options' filters; NULL: none. INVALID_ARGUMENT: a size of nothing, a name that is not known. */
 trajlog_status reader_filters(const trajlog_reader_options *options, const char **filters, struct error *error);
 
+/* A reader that could not be opened answers every call with the reason. */
+trajlog_status reader_is_open(const trajlog_reader *reader, struct error *error);
+
 /* The group; errors of a reader that is not open, and NOT_FOUND. */
 trajlog_status reader_group(const trajlog_reader *reader, const char *name, const struct scan_group **group,
                             struct error *error);

@@ -133,6 +133,8 @@ static void free_group(struct scan_group *group)
 {
     dataset_close(&group->step);
     dataset_close(&group->time);
+    dataset_close(&group->sequence);
+    dataset_close(&group->checksum);
     for (size_t i = 0; i < group->field_count; i++) {
         dataset_close(&group->fields[i].dataset);
         free(group->fields[i].metadata);

@@ -18,6 +18,8 @@ struct scan_group {
     bool once;
     int64_t rows;
     struct dataset step, time; /* without a name: the group has none (seed system; a `once` group not written) */
+    bool checkpoint;           /* the datasets' rows are slots, not a series */
+    struct dataset sequence, checksum;
     struct scan_field *fields;
     size_t field_count;
     char *frequency, *metadata;

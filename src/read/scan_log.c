@@ -1,10 +1,12 @@
 /* Our own format: the schema says what must be there, and everything in the file is compared with it. */
+#include <hdf5.h>
 #include <string.h>
 
 #include "model/schema_json.h"
 #include "read/attribute.h"
 #include "read/input.h"
 #include "read/scan.h"
+#include "store/checkpoint.h"
 
 static trajlog_status check_type(const struct dataset *dataset, trajlog_type type, struct error *error)
 {
@@ -112,6 +114,32 @@ static trajlog_status open_rows(struct scan *scan, struct scan_group *group, con
     return TRAJLOG_OK;
 }
 
+/* Two slots are all that there ever is, and no rows. */
+static trajlog_status open_checkpoint(struct scan *scan, struct scan_group *group, const struct group *model,
+                                      int64_t object, struct error *error)
+{
+    trajlog_shape scalar = TRAJLOG_SCALAR;
+    TRY(open_axis(scan, group, object, error));
+    TRY(open_checked(scan, &group->sequence, object, "sequence", true, TRAJLOG_INT64, &scalar, error));
+    TRY(open_checked(scan, &group->checksum, object, "checksum", true, TRAJLOG_UINT64, &scalar, error));
+    TRY(open_fields(scan, group, model, object, error));
+    count_rows(group);
+    if (group->sequence.extent < group->rows) group->rows = group->sequence.extent;
+    if (group->checksum.extent < group->rows) group->rows = group->checksum.extent;
+    if (group->rows < CHECKPOINT_SLOTS)
+        return error_set(error, TRAJLOG_INVALID_FILE, 0, "it has room for %lld states: expected %d",
+                         (long long)group->rows, CHECKPOINT_SLOTS);
+    group->rows = 0;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status open_contents(struct scan *scan, struct scan_group *group, const struct group *model,
+                                    int64_t object, struct error *error)
+{
+    if (group->checkpoint) return open_checkpoint(scan, group, model, object, error);
+    return group->once ? open_once(scan, group, model, object, error) : open_rows(scan, group, model, object, error);
+}
+
 static trajlog_status open_group(struct scan *scan, struct scan_group *group, const struct group *model,
                                  struct error *error)
 {
@@ -119,8 +147,8 @@ static trajlog_status open_group(struct scan *scan, struct scan_group *group, co
     TRY(scan_make_fields(group, model->name, model->field_count, error));
     TRY(scan_open_group(scan, model->name, &object, error));
     group->once = group_is_once(model);
-    trajlog_status status =
-        group->once ? open_once(scan, group, model, object, error) : open_rows(scan, group, model, object, error);
+    group->checkpoint = model->checkpoint;
+    trajlog_status status = open_contents(scan, group, model, object, error);
     if (status != TRAJLOG_OK) error_prefix(error, "group \"%s\"", model->name);
     object_close(object);
     return status;

@@ -93,10 +93,24 @@ static void print_file(const trajlog_reader *reader)
     putchar('\n');
 }
 
+static void print_checkpoints(const trajlog_group_info *group)
+{
+    if (group->checkpoint_count == 0) {
+        printf("  no complete one\n");
+        return;
+    }
+    printf("  %d slot%s, newest step %lld, time %.10g\n", (int)group->checkpoint_count,
+           group->checkpoint_count == 1 ? "" : "s", (long long)group->last_step, group->last_time);
+}
+
 static void print_group(const trajlog_group_info *group)
 {
     putchar('\n');
     print_safely(group->name);
+    if (group->checkpoint) {
+        print_checkpoints(group);
+        return;
+    }
     printf("  (");
     print_safely(group->frequency);
     putchar(')');
@@ -214,7 +228,8 @@ static json_t *group_json(const trajlog_reader *reader, int32_t index)
             json_decref(fields);
             return NULL;
         }
-    return json_pack("{s:s, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", group->name, "once", group->once,
+    return json_pack("{s:s, s:b, s:b, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", group->name, "once",
+                     group->once, "checkpoint", group->checkpoint, "checkpoint_count", (int)group->checkpoint_count,
                      "frequency", group->frequency, "rows", (json_int_t)group->rows, "first_step",
                      has_steps ? json_integer(group->first_step) : json_null(), "last_step",
                      has_steps ? json_integer(group->last_step) : json_null(), "first_time",

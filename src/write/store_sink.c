@@ -19,8 +19,7 @@ static void set_last_step(void *context, int64_t step)
 static trajlog_status write_checkpoint(void *context, size_t group, int64_t step, double time,
                                        const void *const *fields, struct error *error)
 {
-    (void)context, (void)group, (void)step, (void)time, (void)fields;
-    return error_set(error, TRAJLOG_UNSUPPORTED, 0, "this store keeps no checkpoints");
+    return store_write_checkpoint(context, group, step, time, fields, error);
 }
 
 static trajlog_status commit(void *context, enum commit_level level, struct error *error)
