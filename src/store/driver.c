@@ -59,7 +59,7 @@
 #include "store/space.h"
 
 /* How far the file is ahead of its announced end: an eighth of it, within these bounds, or more if it grows fast. */
-#define SMALLEST_STEP  (UINT64_C(64) << 10)
+#define SMALLEST_STEP  (UINT64_C(1) << 20)
 #define LARGEST_STEP   (UINT64_C(64) << 20)
 #define LARGEST_GROWTH (UINT64_C(256) << 20)
 
@@ -189,11 +189,13 @@ static trajlog_status extend_to(struct driver *driver, uint64_t size)
 }
 
 /* A reader looks at the file's size first, and then at the end that the superblock announces. So what is announced is a
- * size that the file has had since the last commit, if it can be. */
+ * size that the file has had since the last commit, if it can be. Then it goes on to read what commits behind that have
+ * added: so another end is announced already when the file comes near the old one, by half of what it is ahead. */
 static trajlog_status make_room(struct driver *driver)
 {
-    uint64_t end = driver->space.end;
-    if (end <= driver->front.announced_end) return TRAJLOG_OK;
+    uint64_t end = driver->space.end, old = driver->front.announced_end;
+    uint64_t ahead = driver->settled_size > old ? driver->settled_size - old : 0;
+    if (end + ahead / 2 <= old) return TRAJLOG_OK;
     uint64_t announced = end <= driver->settled_size ? driver->settled_size : end;
     TRY(extend_to(driver, announced));
     driver->front.announced_end = announced;
@@ -443,6 +445,8 @@ trajlog_status driver_commit(struct driver *driver, enum commit_level level, str
 static trajlog_status publish_new(struct driver *driver, enum commit_level level)
 {
     TRY(make_room(driver));
+    TRY(stay_ahead(driver));
+    TRY(make_room(driver)); /* nobody has seen an end yet: the first one is ahead as well */
     TRY(stay_ahead(driver));
     TRY(write_front(driver));
     if (level == COMMIT_SYNCED) TRY(sync_file(driver));
