@@ -135,6 +135,7 @@ class SyntheticCase:
         self.plan = self.salt = None
         self.history = []  # (from this step on, this salt)
         self.rows = None
+        self.was_there = False
 
     def new_plan(self):
         self.plan = plans.random_plan(self.chance.getrandbits(40))
@@ -189,7 +190,7 @@ class SyntheticCase:
 
     def run_once(self, words, before=None):
         """Runs the writer; judges the file. After a kill in the middle of taking it up, it may still be the old one."""
-        moment = Moment(self.chance)
+        moment, self.was_there = Moment(self.chance), self.path.exists()
         self.result.what += f"; {' '.join(str(word).rpartition('/')[2] for word in words)} killed {moment}"
         text, killed, status, seen = run_and_kill([self.build / "test/campaign/writer", self.path, *words], moment,
                                                   self.directory, self.path)
@@ -203,10 +204,10 @@ class SyntheticCase:
 
     def judge(self, report, seen, before):
         if not self.path.exists():
-            verdict.require(not report.created and before is None, "there is no file")
+            verdict.require(not report.created and not self.was_there, "there is no file")
             return
         seed, _ = verdict.plan_of(self.path)
-        if before is not None and not report.logged:
+        if self.was_there and not report.logged:
             # The old file is there until the new state is, as a whole.
             old_plan, old_history = before
             try:

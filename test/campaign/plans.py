@@ -134,10 +134,10 @@ def frame_bytes(field, salt, steps):
 
 
 def text_bytes(data, length):
-    texts = data.reshape(len(data), -1, length)
+    texts = data.reshape(len(data), data.shape[1] // length, length)
     used = 1 + texts[:, :, :1] % length
     letters = ord("a") + texts % 26
-    return numpy.where(numpy.arange(length) < used, letters, 0).astype(numpy.uint8).reshape(len(data), -1)
+    return numpy.where(numpy.arange(length) < used, letters, 0).astype(numpy.uint8).reshape(data.shape)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,15 @@
+"""Readers beside a running writer, for some seconds each; live.py counts for longer."""
+
+import pytest
+
+import live
+
+
+@pytest.mark.parametrize("kind", ["plain", "swmr", "ours"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_reader_beside_a_writer(build, seed, kind):
+    counts = live.run_live(build, seed, 2, [kind])[kind]
+    print(kind, dict(counts))
+    # Wrong data is a violation already. An error of the moment, gone at the next look, is not.
+    assert counts["rows"] > 0 and counts["looks"] > 5
+    assert counts["errors"] <= counts["looks"] / 5, counts
