@@ -352,3 +352,13 @@ def test_the_fill_value_marks_places_without_a_particle(check, tmp_path):
     with h5py.File(path, "r+") as file:
         file["particles/all/id/value"][1] = [2, 2, -1, -1, -1]
     assert check(path)[1] == {"particles.id.unique"}
+
+
+def test_a_file_that_claims_any_number_of_rows_takes_no_time(check, tmp_path):
+    path = tmp_path / "claims.h5"
+    write_model(path)
+    with h5py.File(path, "r+") as file:
+        for name, shape in [("step", (1 << 40,)), ("value", (1 << 40, 5))]:
+            del file["particles/all/id/" + name]
+            file.create_dataset("particles/all/id/" + name, shape, dtype="i8", chunks=True)
+    assert {"element.step.order", "particles.id.unique"} <= check(path)[1]
