@@ -278,10 +278,10 @@ typedef void (*trajlog_progress_callback)(const trajlog_progress *progress, void
 
 /* Which readers of H5MD files the log is made for; see "Roles" below. */
 typedef enum trajlog_profile {
-    TRAJLOG_PROFILE_DEFAULT = 0, /* MDAnalysis, VMD, NOMAD, GROMACS, pyh5md */
+    TRAJLOG_PROFILE_DEFAULT = 0, /* MDAnalysis, VMD, NOMAD, GROMACS, pyh5md, MDANSE */
     TRAJLOG_PROFILE_ZNH5MD = 1,  /* ZnH5MD (ASE) */
-    TRAJLOG_PROFILE_VECTOR = 2,  /* VOTCA, MDANSE: box edges as a vector */
-    TRAJLOG_PROFILE_STRICT = 3   /* every string exactly as the specification says; observables of all groups */
+    TRAJLOG_PROFILE_VECTOR = 2,  /* VOTCA: box edges as a vector */
+    TRAJLOG_PROFILE_STRICT = 3   /* whatever H5MD allows; observables of all groups in one place */
 } trajlog_profile;
 
 /* Start from trajlog_default_options(); 0 and NULL mean the default named behind each. Strings are copied.
@@ -432,15 +432,15 @@ TRAJLOG_API trajlog_status trajlog_field_set_metadata_json(trajlog_field *field,
  *
  *     profile   reader      needs, beyond H5MD                          so the profile wants
  *     DEFAULT   MDAnalysis  edges [3, 3] in every frame; its unit       edges [D, D], in the group of position; velocity,
- *                           spellings; observables in step with frames  force, image too; known units; other observables
- *               VMD         static mass, species, charge                go to /h5md_series/<group>/observables
+ *                           spellings; observables in step with frames  force, image too; known units; observables of
+ *               VMD         static mass, species, charge                other groups go to /h5md_series/<group>
  *               NOMAD       /particles/all; observables typed
  *               GROMACS     /particles/system; edges [3, 3] per frame
+ *               MDANSE      element symbols (SPECIES_LABEL); lengths in nm
  *     ZNH5MD    ZnH5MD      species and edges in every frame, nothing   species in the group of position; static fields
  *                           static; observables of the particles group  stay out of /particles
- *     VECTOR    VOTCA,      edges as the vector of the box's diagonal   edges [D], in the group of position
- *               MDANSE
- *     STRICT    pyh5md      fixed-length strings, every observable      anything that H5MD allows
+ *     VECTOR    VOTCA       edges as the vector of the box's diagonal   edges [D], in the group of position
+ *     STRICT    pyh5md      nothing                                     anything that H5MD allows
  *
  * The first particles group that is named is the main one: it is also linked as `all`, `trajectory` and `system`, where
  * those names are free, because readers look there.
