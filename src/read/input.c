@@ -227,7 +227,7 @@ trajlog_status input_open(const char *path, int64_t *file, struct error *error)
 /* The signature stands at 0, 512, 1024, 2048, ... */
 static bool has_signature(int descriptor, int64_t bytes)
 {
-    static const char signature[8] = "\211HDF\r\n\032\n";
+    static const char signature[8] = {'\211', 'H', 'D', 'F', '\r', '\n', '\032', '\n'};
     char found[sizeof signature];
     for (int64_t place = 0; place <= bytes - 8; place = place ? 2 * place : 512) {
         if (pread(descriptor, found, sizeof found, place) != sizeof found) return false;

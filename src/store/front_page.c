@@ -11,7 +11,8 @@ enum { VERSION = 8, OFFSET_SIZE = 9, LENGTH_SIZE = 10, FLAGS = 11, BASE = 12, EN
 enum { RECORD = 64, FILE_ID = 16, SEQUENCE = 32, ANNOUNCED = 40, TRUE_END = 48, RECORD_CHECKSUM = 56 };
 
 static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
-static const unsigned char record_magic[16] = "trajlog commit 1";
+static const char record_magic[] = "trajlog commit 1";
+#define MAGIC_SIZE (sizeof record_magic - 1) /* 16 bytes in the file */
 
 bool front_page_is_superblock(const unsigned char *bytes)
 {
@@ -38,7 +39,7 @@ void front_page_encode(const struct front_page *page, unsigned char bytes[FRONT_
     memset(bytes, 0, FRONT_PAGE_WRITTEN);
     memcpy(bytes, page->superblock, FRONT_PAGE_SUPERBLOCK);
     superblock_set_end(bytes, page->announced_end);
-    memcpy(record, record_magic, sizeof record_magic);
+    memcpy(record, record_magic, MAGIC_SIZE);
     memcpy(record + FILE_ID, page->file_id, sizeof page->file_id);
     put_u64(record + SEQUENCE, page->sequence);
     put_u64(record + ANNOUNCED, page->announced_end);
@@ -48,7 +49,7 @@ void front_page_encode(const struct front_page *page, unsigned char bytes[FRONT_
 
 static void decode_record(struct front_page *page, const unsigned char *record)
 {
-    if (memcmp(record, record_magic, sizeof record_magic) != 0) return;
+    if (memcmp(record, record_magic, MAGIC_SIZE) != 0) return;
     if (get_u32(record + RECORD_CHECKSUM) != checksum_lookup3(record, RECORD_CHECKSUM, 0)) return;
     page->has_record = true;
     memcpy(page->file_id, record + FILE_ID, sizeof page->file_id);

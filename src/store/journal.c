@@ -35,7 +35,8 @@ enum { BLOCK_HEADER = 16, CHECKSUM_SIZE = 8 };
 /* Metadata only: a journal has some tens of kilobytes; this bounds what a damaged length can make us allocate. */
 #define LARGEST_JOURNAL (UINT64_C(1) << 32)
 
-static const unsigned char header_magic[16] = "trajlog journal1";
+static const char header_magic[] = "trajlog journal1";
+#define MAGIC_SIZE (sizeof header_magic - 1) /* 16 bytes in the file */
 static const unsigned char segment_magic[8] = "segment";
 
 static uint64_t checksum(const unsigned char *data, size_t size)
@@ -127,7 +128,7 @@ static void encode_header(unsigned char *header, enum journal_kind kind, const s
                           uint64_t first_segment)
 {
     memset(header, 0, HEADER_SIZE);
-    memcpy(header, header_magic, sizeof header_magic);
+    memcpy(header, header_magic, MAGIC_SIZE);
     put_u32(header + HEADER_KIND, kind);
     memcpy(header + HEADER_FILE, identity->file_id, sizeof identity->file_id);
     memcpy(header + HEADER_BOOT, identity->boot_id, sizeof identity->boot_id);
@@ -250,7 +251,7 @@ static trajlog_status read_journal(const struct driver_io *io, const char *path,
 static bool decode_header(struct journal_text *text)
 {
     const unsigned char *header = text->bytes;
-    if (text->size < HEADER_SIZE || memcmp(header, header_magic, sizeof header_magic) != 0) return false;
+    if (text->size < HEADER_SIZE || memcmp(header, header_magic, MAGIC_SIZE) != 0) return false;
     if (get_u64(header + HEADER_CHECKSUM) != checksum(header, HEADER_CHECKSUM)) return false;
     text->kind = get_u32(header + HEADER_KIND);
     memcpy(text->identity.file_id, header + HEADER_FILE, 16);
