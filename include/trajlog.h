@@ -490,9 +490,11 @@ TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t spec
                                                int32_t atomic_number);
 
 /* Varying numbers of particles. All fields of the group that have a role of [N, ...] then have room for N particles, the
- * capacity; *count, 0 to N, says at each trajlog_log how many of them there are. The others are written as NaN, as -1 in
- * the role ID, as 0 or "" elsewhere, whatever the caller's memory holds there. An int64 field "count" is added to the
- * group. H5MD asks for a field of the role ID in such a group. `count` is not owned.
+ * capacity, which a run cannot change: declare the most there can be. *count, 0 to N, says at each trajlog_log how many
+ * there are. No more than these are read of an array that is bound, so that the simulation's own array may be shorter
+ * than the capacity, grow, and be bound again; a callback fills all N places. What is no particle is written as NaN, as
+ * -1 in the role ID, as 0 or "" elsewhere; TRAJLOG_COMPRESSION_DEFLATE makes it small. An int64 field "count" is added
+ * to the group. H5MD asks for a field of the role ID in such a group. `count` is not owned.
  * Status: INVALID_ARGUMENT (NULL; a `once` group), DUPLICATE_NAME (a field is named "count"), INVALID_STATE.
  * trajlog_log then returns OUT_OF_RANGE, which does not stick, for a *count below 0 or above the capacity. */
 TRAJLOG_API trajlog_status trajlog_set_count(trajlog_group *group, const int64_t *count);

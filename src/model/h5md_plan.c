@@ -153,9 +153,8 @@ static trajlog_status check_box_edges(struct planner *planner, const struct memb
                       "TRAJLOG_PROFILE_VECTOR");
     }
     if (!is_vector && planner->profile == TRAJLOG_PROFILE_VECTOR) {
-        return refuse(
-            planner, member,
-            "VOTCA and MDANSE want a vector [D]: bind the matrix's diagonal, with a stride of D + 1 elements");
+        return refuse(planner, member,
+                      "VOTCA wants a vector [D]: bind the matrix's diagonal, with a stride of D + 1 elements");
     }
     return TRAJLOG_OK;
 }

@@ -287,6 +287,31 @@ static void every_kind_of_view_is_ordered_and_padded(void **state)
     trajlog_reader_close(&reader);
 }
 
+/* An array that has no more room than there are particles, and is bound again when it grows: the sanitizer watches. */
+static void arrays_may_be_shorter_than_the_capacity(void **state)
+{
+    struct scene *scene = *state;
+    double x[CAPACITY][3], (*grown)[3] = NULL;
+    create(scene, 0);
+    ok(trajlog_set_count(scene->group, &scene->count));
+    for (int64_t step = 0; step < CAPACITY; step++) {
+        fill(scene, step, step + 1);
+        grown = realloc(grown, (size_t)scene->count * sizeof *grown);
+        memcpy(grown, scene->x, (size_t)scene->count * sizeof *grown);
+        ok(trajlog_bind(scene->position, grown, NULL));
+        ok(trajlog_log(scene->log, step, (double)step));
+    }
+    trajlog_reader *reader = read_back(scene);
+    free(grown);
+    for (int64_t step = 0; step < CAPACITY; step++) {
+        fill(scene, step, step + 1);
+        ok(trajlog_read(reader, "trajectory", "x", trajlog_row(step), TRAJLOG_FLOAT64, x, sizeof x, NULL));
+        assert_memory_equal(x, scene->x, (size_t)scene->count * sizeof x[0]);
+        assert_true(scene->count == CAPACITY || isnan(x[scene->count][0]));
+    }
+    trajlog_reader_close(&reader);
+}
+
 static void an_order_out_of_range_does_not_stick(void **state)
 {
     struct scene *scene = *state;
@@ -342,6 +367,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_count_out_of_range_does_not_stick),
     TEST(frames_are_in_the_order_that_is_given),
     TEST(every_kind_of_view_is_ordered_and_padded),
+    TEST(arrays_may_be_shorter_than_the_capacity),
     TEST(an_order_out_of_range_does_not_stick),
     TEST(an_order_of_nothing_is_refused),
     TEST(bad_counts_are_refused),

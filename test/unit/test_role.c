@@ -336,7 +336,7 @@ static void edges_by_profile(void **state)
     error_clear(&fixture->error);
     add_box(fixture);
     set_profile(fixture, TRAJLOG_PROFILE_VECTOR);
-    refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "VOTCA and MDANSE want a vector");
+    refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "VOTCA wants a vector");
 }
 
 static void znh5md(void **state)
