@@ -215,11 +215,14 @@ test: tests ## all tests: the C tests, and the Python tests that look at the fil
 
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 TSAN_FLAGS = -fsanitize=thread
-# Not about our code at run time, or about LAMMPS's and MPI's as well.
+# Left out: what is not about our code at run time, or about LAMMPS's and MPI's as well, or measures memory.
 UNSANITIZED = $(addprefix test/outside/test_,header.py install.py lammps.py readme.py symbols.py)
+NOT_FOR_ASAN = -k 'not memory_does_not_grow and not lammps'
 
 test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' LDFLAGS='$(ASAN_FLAGS)' \
+	@LSAN_OPTIONS=suppressions=$(abspath test/leaks.supp):print_suppressions=0 \
+	    $(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' \
+	    LDFLAGS='$(ASAN_FLAGS)' PYTEST_FLAGS="$(NOT_FOR_ASAN) $(PYTEST_FLAGS)" \
 	    TESTS='test/unit $(filter-out $(UNSANITIZED),$(wildcard test/outside/test_*.py))'
 
 # ThreadSanitizer needs memory where address space randomization may put something else; where we may switch it off, we do.
@@ -227,7 +230,7 @@ UNRANDOMIZED = $(shell setarch --addr-no-randomize true 2>/dev/null && echo seta
 
 test-tsan: ## queue, worker and writer under ThreadSanitizer
 	@$(UNRANDOMIZED) $(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
-	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c)'
+	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c test/unit/test_life.c test/unit/test_resume.c)'
 
 test-valgrind: tests ## the C tests under valgrind
 	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full' $(PYTEST) $(PYTEST_FLAGS) test/unit
