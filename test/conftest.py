@@ -81,6 +81,15 @@ class UnitTest(pytest.Item):
         return self.path, None, f"{self.path.stem}: {self.name}"
 
 
+def pytest_assertrepr_compare(op, left, right):
+    """Files that differ: where, and not all their bytes, which pytest would show where CI is set."""
+    if op != "==" or not (isinstance(left, bytes) and isinstance(right, bytes) and len(left) + len(right) > 1000):
+        return None
+    same = min(len(left), len(right))
+    first = next((place for place in range(same) if left[place] != right[place]), same)
+    return [f"{len(left)} bytes == {len(right)} bytes", f"the first difference is at {first}"]
+
+
 def skip_unless_ci(reason):
     if os.environ.get("CI"):
         pytest.fail(f"{reason}; nothing is skipped where CI is set")
