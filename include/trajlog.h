@@ -408,7 +408,17 @@ typedef struct trajlog_storage {
     int32_t level;                   /* deflate: 1 to 9; 1 */
     int32_t checksum;                /* not 0: HDF5's fletcher32 on each chunk */
     int32_t reserved;                /* 0 */
+    double max_error;                /* rounds: bound of the absolute error, in the field's unit; 0: none */
+    int32_t significant_digits;      /* rounds: 1 to 15 decimal digits are right, or as many as there are; 0: none */
 } trajlog_storage;
+/* Rounding makes what deflate compresses well, and what every reader reads; only one of the two, only for fields that are
+ * stored as FLOAT32 or FLOAT64. TRAJLOG_COMPRESSION_DEFAULT then means deflate.
+ *
+ * max_error: each value in the file differs from the simulation's by at most this, or is the nearest that the stored type
+ * has (so it is where that type's own spacing is coarser). Where it pays, it is a multiple of the largest power of two
+ * that allows that. significant_digits: the difference is at most half a unit of the last of these digits, subnormal
+ * numbers aside, which stay as they are; so do numbers if the stored type has fewer digits. NaN, infinities and the sign
+ * of -0 are kept. What was asked for is in the file, as an attribute of the dataset, and trajlog_resume minds it. */
 /* Status: INVALID_ARGUMENT, UNSUPPORTED (this libhdf5 has no such filter), INVALID_STATE. */
 TRAJLOG_API trajlog_status trajlog_set_storage(trajlog_field *field, const trajlog_storage *storage);
 
@@ -745,8 +755,8 @@ TRAJLOG_API trajlog_status trajlog_count_rows(trajlog_reader *reader, const char
  * trajlog_store_as, and FLOAT32 <-> FLOAT64, integer -> complex; 0: as stored). `field` may be "step" (INT64) or "time"
  * (FLOAT64). `bytes` is the size of `data`. *row_count (may be NULL) is the number of rows read.
  * Status: NOT_FOUND, INVALID_ARGUMENT, OUT_OF_RANGE (`data` too small; a value that does not fit), TYPE_MISMATCH,
- * UNSUPPORTED (a filter that this libhdf5 does not have, or that was not allowed, by name), INVALID_FILE, HDF5_ERROR,
- * IO_ERROR. */
+ * UNSUPPORTED (a filter that this libhdf5 does not have, or that was not allowed, by name), INVALID_STATE (a writer has
+ * dropped the rows meanwhile: refresh), INVALID_FILE, HDF5_ERROR, IO_ERROR. */
 TRAJLOG_API trajlog_status trajlog_read(trajlog_reader *reader, const char *group, const char *field, trajlog_rows rows,
                                         trajlog_type type, void *data, size_t bytes, int64_t *row_count);
 /* The same into memory that is allocated; free it with trajlog_free. *data is NULL on failure. */

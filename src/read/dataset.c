@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "read/filter.h"
 #include "store/hdf5_error.h"
@@ -20,6 +21,9 @@
 /* libhdf5's cache of chunks: one row of chunks must fit, or each is read and decompressed again for each row. */
 #define DEFAULT_CACHE ((int64_t)1 << 20)
 #define LARGEST_CACHE ((int64_t)64 << 20)
+
+/* How old an index may be when it leads to rows that move: well below the seconds that their old place is kept. */
+#define SAFE_MS 1000
 
 static trajlog_status invalid(struct error *error, const char *what)
 {
@@ -147,6 +151,13 @@ static trajlog_status take_chunk(struct dataset *dataset, hid_t properties, stru
     return TRAJLOG_OK;
 }
 
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static trajlog_status learn_filters(struct dataset *dataset, hid_t properties, const struct dataset_limits *limits,
                                     struct error *error)
 {
@@ -157,6 +168,9 @@ static trajlog_status learn_filters(struct dataset *dataset, hid_t properties, c
     if (forbidden) dataset->forbidden = strdup(forbidden);
     if (!dataset->filters || (forbidden && !dataset->forbidden))
         return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a description");
+    if (dataset->filters[0]) dataset->looked = malloc(sizeof *dataset->looked);
+    if (dataset->filters[0] && !dataset->looked) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory");
+    if (dataset->looked) *dataset->looked = milliseconds();
     long expansion = chunked ? filters_expansion(properties) : 1;
     if (__builtin_mul_overflow(limits->file_bytes, expansion, &dataset->believable_bytes) ||
         __builtin_add_overflow(dataset->believable_bytes, ALWAYS_BELIEVABLE, &dataset->believable_bytes))
@@ -274,6 +288,29 @@ trajlog_status dataset_set_rows(struct dataset *dataset, bool has_rows, struct e
     return describe_storage(dataset, error);
 }
 
+int64_t dataset_first_moving(const struct dataset *dataset)
+{
+    bool may_move = dataset->looked && dataset->has_rows;
+    return may_move ? dataset->extent - dataset->extent % dataset->chunk[0] : dataset->extent;
+}
+
+trajlog_status dataset_look_again(const struct dataset *dataset, struct error *error)
+{
+    hsize_t dims[H5S_MAX_RANK] = {0};
+    int64_t now = milliseconds();
+    if (!dataset->looked || now - *dataset->looked < SAFE_MS) return TRAJLOG_OK;
+    if (H5Drefresh(dataset->handle) < 0) return hdf5_error(error, "its index cannot be read again");
+    hid_t space = H5Dget_space(dataset->handle);
+    int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
+    if (space >= 0) H5Sclose(space);
+    if (rank != dataset->rank) return hdf5_error(error, "its shape cannot be read again");
+    if (dims[0] < (hsize_t)dataset->extent)
+        return error_set(error, TRAJLOG_INVALID_STATE, 0,
+                         "rows of it were dropped since the reader was opened or refreshed: refresh it");
+    *dataset->looked = now;
+    return TRAJLOG_OK;
+}
+
 trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *missing, struct error *error)
 {
     hsize_t stored = 0;
@@ -314,6 +351,7 @@ void dataset_close(struct dataset *dataset)
 {
     if (dataset->handle >= 0 && dataset->name) H5Dclose(dataset->handle);
     free(dataset->name);
+    free(dataset->looked);
     free(dataset->forbidden);
     free(dataset->filters);
     free(dataset->storage);

@@ -25,6 +25,7 @@ struct dataset {
     int64_t chunk_bytes;             /* before compression */
     int64_t stored_bytes;            /* in the file */
     int64_t believable_bytes;        /* more than this cannot come out of a file of this size, whatever it claims */
+    int64_t *looked;                 /* when its index was read, in ms; NULL: no chunk of it ever moves */
     char *forbidden;                 /* the first filter that is not to be used, in words; NULL: none */
     char *filters;                   /* in words, "shuffle, deflate 1"; "" if none */
     char *storage;                   /* in words, "87 rows per chunk, deflate 1" */
@@ -51,6 +52,12 @@ trajlog_status dataset_set_rows(struct dataset *dataset, bool has_rows, struct e
 
 /* How many of its chunks are not in the file, so that they read as fill values. */
 trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *missing, struct error *error);
+
+/* From this row on, rows may be moved while the file is written: the last chunk of a compressed dataset lies somewhere
+ * else when it is full, and its old place gets other rows some seconds later (see column.h). */
+int64_t dataset_first_moving(const struct dataset *dataset);
+/* Reads the index anew, if that was done longer ago than is safe for those rows. INVALID_STATE: they were dropped. */
+trajlog_status dataset_look_again(const struct dataset *dataset, struct error *error);
 
 /* One without a handle. */
 trajlog_status dataset_make_constant(struct dataset *dataset, const char *name, trajlog_type type, const void *value,

@@ -115,18 +115,11 @@ static trajlog_status check_readable(const struct dataset *dataset, struct error
     return TRAJLOG_OK;
 }
 
-trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
-                            struct error *error)
+static trajlog_status read_part(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, char *to,
+                                struct error *error)
 {
-    char *to = data;
     bool one_by_one = stride > 1 && dataset->elements >= ELEMENTS_WORTH_A_CALL;
     int64_t most = one_by_one ? 1 : rows_in(BYTES_PER_CALL, dataset->bytes);
-    TRY(check_readable(dataset, error));
-    if (dataset->handle < 0) {
-        for (int64_t i = 0; i < count; i++) memcpy(to + 8 * i, dataset->constant, 8);
-        return TRAJLOG_OK;
-    }
-    if (dataset->bytes == 0) return TRAJLOG_OK;
     while (count > 0) {
         int64_t part = count < most ? count : most;
         TRY(read_once(dataset, start, stride, part, to, error));
@@ -135,6 +128,43 @@ trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_
         to += (size_t)part * dataset->bytes;
     }
     return TRAJLOG_OK;
+}
+
+static trajlog_status look_again(const struct dataset *dataset, struct error *error)
+{
+    struct hdf5_quiet quiet;
+    hdf5_lock();
+    hdf5_quiet_begin(&quiet);
+    trajlog_status status = dataset_look_again(dataset, error);
+    hdf5_quiet_end(&quiet);
+    hdf5_unlock();
+    return status;
+}
+
+/* Of `count` rows, how many come before this one. */
+static int64_t count_before(int64_t row, int64_t start, int64_t stride, int64_t count)
+{
+    if (row <= start) return 0;
+    int64_t before = (row - start - 1) / stride + 1;
+    return before < count ? before : count;
+}
+
+trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
+                            struct error *error)
+{
+    char *to = data;
+    TRY(check_readable(dataset, error));
+    if (dataset->handle < 0) {
+        for (int64_t i = 0; i < count; i++) memcpy(to + 8 * i, dataset->constant, 8);
+        return TRAJLOG_OK;
+    }
+    if (dataset->bytes == 0 || count == 0) return TRAJLOG_OK;
+    int64_t resting = count_before(dataset_first_moving(dataset), start, stride, count);
+    TRY(read_part(dataset, start, stride, resting, to, error));
+    if (resting == count) return TRAJLOG_OK;
+    TRY(look_again(dataset, error));
+    return read_part(dataset, start + resting * stride, stride, count - resting, to + (size_t)resting * dataset->bytes,
+                     error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

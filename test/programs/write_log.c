@@ -1,11 +1,11 @@
 /* Logs values that follow from step and place alone, so that a test can compute anew what must be in the file:
  *
- *     write_log FILE KIND STEPS [synchronous]
+ *     write_log FILE KIND STEPS [synchronous | committing]
  *
  * KIND: "types": every element type, scalar and array; "layouts": one array through views of every sort; "scalars": a
  * few scalars each step, and nothing else; "particles": 1000 particles each step; "metadata": one step, and all the
- * texts that a log takes. A failure prints its message on the standard error stream; the exit status is the status'
- * number. */
+ * texts that a log takes. "committing": after every 20 rows. A failure prints its message on the standard error stream;
+ * the exit status is the status' number. */
 #include <complex.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -201,11 +201,12 @@ static const struct {
     {"metadata", declare_metadata, set_nothing},
 };
 
-static trajlog_status write_log(const char *path, size_t kind, int64_t steps, bool synchronous)
+static trajlog_status write_log(const char *path, size_t kind, int64_t steps, const char *manner)
 {
     trajlog_writer *log = NULL;
     trajlog_options options = trajlog_default_options();
-    options.synchronous = synchronous;
+    options.synchronous = strcmp(manner, "synchronous") == 0;
+    options.flush_rows = strcmp(manner, "committing") == 0 ? 20 : 0;
     options.program = "write_log";
     options.program_version = "7";
     trajlog_create(&log, path, &options);
@@ -223,10 +224,11 @@ int main(int argc, char **argv)
     size_t kind = 0, count = sizeof kinds / sizeof kinds[0];
     while (argc >= 4 && kind < count && strcmp(argv[2], kinds[kind].name) != 0) kind++;
     if (argc < 4 || kind == count) {
-        fputs("usage: write_log FILE types|layouts|scalars|particles|metadata STEPS [synchronous]\n", stderr);
+        fputs("usage: write_log FILE types|layouts|scalars|particles|metadata STEPS [synchronous|committing]\n",
+              stderr);
         return 100;
     }
-    trajlog_status status = write_log(argv[1], kind, strtoll(argv[3], NULL, 10), argc > 4);
+    trajlog_status status = write_log(argv[1], kind, strtoll(argv[3], NULL, 10), argc > 4 ? argv[4] : "");
     if (status != TRAJLOG_OK) fprintf(stderr, "%s\n", trajlog_message(NULL));
     return (int)status;
 }

@@ -6,6 +6,8 @@
 #include <hdf5.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "trajlog.h"
@@ -394,6 +396,100 @@ static void a_log_is_followed_while_it_is_written(void **state)
     trajlog_reader_close(&second);
 }
 
+/* The driver's clock, which a test may set forward. */
+static int64_t seconds_ahead;
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (result == 0 && clock == CLOCK_MONOTONIC) now->tv_sec += seconds_ahead;
+    return result;
+}
+
+#define WIDE 600
+static double wide[WIDE];
+
+static void log_wide(struct fixture *fixture, int64_t first, int64_t stop)
+{
+    for (int64_t step = first; step < stop; step++) {
+        for (int i = 0; i < WIDE; i++) wide[i] = 1000.0 * (double)step + i;
+        assert_int_equal(trajlog_log(fixture->log, step, (double)step), TRAJLOG_OK);
+        assert_int_equal(trajlog_flush(fixture->log), TRAJLOG_OK);
+    }
+}
+
+static void expect_wide(struct fixture *fixture, int64_t first, int64_t count)
+{
+    double *data = calloc((size_t)count, sizeof wide);
+    trajlog_rows rows = trajlog_row_range(first, first + count, 1);
+    size_t bytes = (size_t)count * sizeof wide;
+    expect_good(fixture->reader, trajlog_read(fixture->reader, "wide", "x", rows, 0, data, bytes, NULL));
+    for (int64_t i = 0; i < count * WIDE; i++)
+        assert_true(data[i] == 1000.0 * (double)(first + i / WIDE) + (double)(i % WIDE));
+    free(data);
+}
+
+/* The last chunk of a compressed field is moved when it is full, and some seconds later other rows lie in its place. */
+static void a_reader_that_is_old_does_not_meet_other_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    trajlog_options options = trajlog_default_options();
+    options.synchronous = 1;
+    assert_int_equal(trajlog_create(&fixture->log, fixture->path, &options), TRAJLOG_OK);
+    trajlog_group *group = trajlog_add_group(fixture->log, "wide", trajlog_every(1));
+    trajlog_field *field = trajlog_add_field(group, "x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(WIDE), wide, NULL);
+    trajlog_storage storage = {
+        .struct_size = sizeof storage, .compression = TRAJLOG_COMPRESSION_DEFLATE, .chunk_rows = 10};
+    assert_int_equal(trajlog_set_storage(field, &storage), TRAJLOG_OK);
+    log_wide(fixture, 0, 15);
+    open_reader(fixture);
+    expect_wide(fixture, 0, 10); /* the index is known from here on */
+    log_wide(fixture, 15, 25);
+    seconds_ahead += 60;
+    log_wide(fixture, 25, 48);
+    expect_wide(fixture, 12, 3);
+    expect_wide(fixture, 0, 15);
+    assert_int_equal(trajlog_reader_group(fixture->reader, 0)->rows, 15);
+    expect(fixture->reader, trajlog_read(fixture->reader, "wide", "x", trajlog_row(15), 0, wide, sizeof wide, NULL),
+           TRAJLOG_NOT_FOUND, "no row 15");
+}
+
+/* Before the first step is logged there are no groups; and another file may take the name. */
+static void a_refresh_shows_groups_that_appear_and_a_file_that_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    start_log(fixture);
+    open_reader(fixture);
+    trajlog_reader *reader = fixture->reader;
+    assert_int_equal(trajlog_reader_file(reader)->group_count, 0);
+    assert_int_equal(trajlog_refresh(reader), TRAJLOG_OK);
+    assert_int_equal(trajlog_reader_file(reader)->group_count, 0);
+    log_steps(fixture, 0, 21);
+    assert_int_equal(trajlog_flush(fixture->log), TRAJLOG_OK);
+    assert_int_equal(trajlog_reader_file(reader)->group_count, 0);
+    assert_int_equal(trajlog_refresh(reader), TRAJLOG_OK);
+    assert_int_equal(trajlog_reader_file(reader)->group_count, 2);
+    assert_int_equal(trajlog_reader_group(reader, 1)->rows, 3);
+    assert_int_equal(trajlog_close(&fixture->log), TRAJLOG_OK);
+
+    double energy[3];
+    trajlog_options options = trajlog_default_options();
+    options.existing = TRAJLOG_REPLACE;
+    assert_int_equal(trajlog_create(&fixture->log, fixture->path, &options), TRAJLOG_OK);
+    assert_int_equal(
+        trajlog_read(reader, "trajectory", "energy", trajlog_all_rows(), TRAJLOG_FLOAT64, energy, sizeof energy, NULL),
+        TRAJLOG_OK);
+    assert_true(energy[2] == -10);
+    trajlog_group *group = trajlog_add_group(fixture->log, "other", trajlog_every(1));
+    trajlog_add_field(group, "energy", TRAJLOG_FLOAT32, TRAJLOG_SCALAR, &fixture->energy, NULL);
+    log_steps(fixture, 5, 7);
+    assert_int_equal(trajlog_flush(fixture->log), TRAJLOG_OK);
+    assert_int_equal(trajlog_refresh(reader), TRAJLOG_OK);
+    assert_int_equal(trajlog_reader_file(reader)->group_count, 1);
+    assert_string_equal(trajlog_reader_group(reader, 0)->name, "other");
+    assert_int_equal(trajlog_reader_group(reader, 0)->first_step, 5);
+    assert_int_equal(trajlog_find_group(reader, "trajectory"), -1);
+}
+
 static void a_refresh_that_fails_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -530,6 +626,8 @@ static const struct CMUnitTest tests[] = {
     TEST(what_is_no_log_is_refused),
     TEST(a_truncated_log_is_refused),
     TEST(a_log_is_followed_while_it_is_written),
+    TEST(a_reader_that_is_old_does_not_meet_other_rows),
+    TEST(a_refresh_shows_groups_that_appear_and_a_file_that_is_replaced),
     TEST(a_refresh_that_fails_changes_nothing),
     TEST(an_empty_log_can_be_read),
     TEST(a_stream_walks_in_blocks),
