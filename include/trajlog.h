@@ -584,7 +584,8 @@ TRAJLOG_API trajlog_status trajlog_checkpoint_state(trajlog_writer *log, int64_t
  * from a callback; so does a library that is unloaded. A process that is killed leaves the last commit.
  *
  * After fork(), the log is the parent's alone. In the child, every call on it but for its statistics returns
- * INVALID_STATE, and trajlog_close only frees its memory: nothing there touches the file, also not exit. The child may have logs of its own. */
+ * INVALID_STATE, and trajlog_close only frees its memory: nothing there touches the file, also not exit. The child may
+ * have logs of its own. */
 TRAJLOG_API trajlog_status trajlog_close(trajlog_writer **log);
 
 typedef struct trajlog_statistics {

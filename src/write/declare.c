@@ -160,7 +160,9 @@ static trajlog_status read_storage(struct storage *storage, const trajlog_storag
     *storage = (struct storage){.chunk_rows = known.chunk_rows,
                                 .compression = known.compression,
                                 .level = known.level,
-                                .checksum = known.checksum != 0};
+                                .checksum = known.checksum != 0,
+                                .max_error = known.max_error,
+                                .significant_digits = known.significant_digits};
     return TRAJLOG_OK;
 }
 

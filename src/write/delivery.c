@@ -105,7 +105,7 @@ static trajlog_status deliver(struct delivery *delivery, const struct message *m
     if (message->drop.frames > 0) TRY(sink->add_drop(sink->context, &message->drop, &delivery->error));
     if (message->kind == MESSAGE_FRAME) TRY(append_rows(delivery, message));
     /* After the rows, so that a commit never announces a step whose rows it does not have. */
-    if (message->kind != MESSAGE_CHECKPOINT) sink->set_last_step(sink->context, message->step);
+    sink->set_last_step(sink->context, message->step);
     switch (message->kind) {
     case MESSAGE_FRAME:
         return commit_if_time(delivery, now);

@@ -22,7 +22,7 @@ struct message {
     size_t bytes; /* all of it, with what follows; a multiple of MESSAGE_ALIGNMENT */
     enum message_kind kind;
     uint32_t section_count;
-    int64_t step; /* the frame's, or checkpoint's; of another request: the last step logged */
+    int64_t step; /* the frame's, or checkpoint's; of another request: the last of all these */
     double time;
     trajlog_drop drop; /* given up before this message; frames == 0: none */
     uint32_t groups[]; /* [section_count]: whose sections follow; see frame.h */

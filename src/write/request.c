@@ -34,7 +34,7 @@ static trajlog_status flush(trajlog_writer *log, const char *call, enum message_
     if (log == NULL) return refuse_null(call, "log");
     TRY(writer_sticking(log));
     if (!log->running) return TRAJLOG_OK;
-    if (!would_wait_for_itself(log)) return request(log, kind, log->last_step, 0.0);
+    if (!would_wait_for_itself(log)) return request(log, kind, log->step_floor, 0.0);
     writer_refuse_holder(log, call);
     return writer_refuse(log);
 }

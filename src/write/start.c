@@ -26,7 +26,7 @@ static trajlog_status check_roles(trajlog_writer *log)
 trajlog_status writer_check_filters(const trajlog_field *field)
 {
     const struct storage *storage = &field->model->storage;
-    const char *missing = missing_filter(storage->compression == TRAJLOG_COMPRESSION_DEFLATE, storage->checksum);
+    const char *missing = missing_filter(storage_level(storage) > 0, storage->checksum);
     if (missing == NULL) return TRAJLOG_OK;
     return error_set(&field->group->log->pending, TRAJLOG_UNSUPPORTED, 0,
                      "group \"%s\", field \"%s\": this libhdf5 has no %s filter", field->group->model->name,

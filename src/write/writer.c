@@ -287,11 +287,11 @@ static void drain(trajlog_writer *log)
     int depth = log->worker != NULL ? hdf5_lock_give_up() : 0;
     writer_log_last(log);
     if (log->worker != NULL) {
-        worker_stop(log->worker, log->last_step, &log->dropped);
+        worker_stop(log->worker, log->step_floor, &log->dropped);
         log->worker = NULL;
     } else {
         log->only_frame->kind = MESSAGE_CLOSE;
-        frame_begin(log->only_frame, NULL, 0, log->last_step, 0.0);
+        frame_begin(log->only_frame, NULL, 0, log->step_floor, 0.0);
         delivery_take(&log->delivery, log->only_frame);
     }
     hdf5_lock_take_back(depth);

@@ -176,6 +176,15 @@ static int64_t row_count(const struct scene *scene)
     return count;
 }
 
+static int64_t actual_steps(const struct scene *scene)
+{
+    trajlog_reader *reader = NULL;
+    ok(trajlog_open(&reader, scene->path));
+    int64_t steps = trajlog_reader_file(reader)->actual_steps;
+    ok(trajlog_reader_close(&reader));
+    return steps;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- states --- */
 
 static void the_newest_state_is_restored(void **state)
@@ -194,6 +203,7 @@ static void the_newest_state_is_restored(void **state)
         for (int64_t step = 7; step < 70; step += 7) {
             run(scene, step - 6, step + 1, 7);
             check_state(scene, step);
+            assert_int_equal(actual_steps(scene), step + 1);
             /* Nobody has asked for a flush: the rows are there with the checkpoint. */
             assert_int_equal(row_count(scene), step / 3 + 1);
         }
@@ -294,8 +304,9 @@ static void what_makes_no_checkpoint_is_refused(void **state)
     check_state(scene, 6);
     expect(trajlog_log(scene->log, 6, 3.0), TRAJLOG_NOT_INCREASING, "6|checkpoint's");
     run(scene, 7, 10, 100);
+    ok(trajlog_checkpoint(scene->log, 12, 6.0));
     ok(trajlog_close(&scene->log));
-    check_state(scene, 6);
+    assert_int_equal(actual_steps(scene), 13);
     unlink(scene->path);
 
     ok(trajlog_create(&scene->log, scene->path, NULL));
