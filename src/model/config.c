@@ -196,6 +196,19 @@ static trajlog_status check_level(const struct checker *checker, json_t *value, 
     return expected(checker, place, value, "an integer from 1 to 9");
 }
 
+/* `false` takes away what the program asks for. */
+static trajlog_status check_max_error(const struct checker *checker, json_t *value, const struct place *place)
+{
+    if (json_is_false(value) || (json_is_number(value) && json_number_value(value) > 0)) return TRAJLOG_OK;
+    return expected(checker, place, value, "a number > 0, in the field's unit, or false: no rounding");
+}
+
+static trajlog_status check_digits(const struct checker *checker, json_t *value, const struct place *place)
+{
+    if (json_is_false(value) || is_integer_from(value, 1, STORAGE_MAX_DIGITS)) return TRAJLOG_OK;
+    return expected(checker, place, value, "an integer from 1 to 15, or false: no rounding");
+}
+
 static trajlog_status check_frames(const struct checker *checker, json_t *value, const struct place *place)
 {
     if (is_integer_from(value, 1, INT32_MAX)) return TRAJLOG_OK;
@@ -428,10 +441,17 @@ static trajlog_status check_frequency(const struct checker *checker, json_t *val
 static trajlog_status check_field(const struct checker *checker, json_t *value, const struct place *place)
 {
     static const struct member members[] = {
-        {"enabled", check_truth}, {"store_as", check_type},         {"compression", check_compression},
-        {"level", check_level},   {"chunk_rows", check_chunk_rows}, {"checksum", check_truth},
+        {"enabled", check_truth},           {"store_as", check_type},
+        {"compression", check_compression}, {"level", check_level},
+        {"chunk_rows", check_chunk_rows},   {"checksum", check_truth},
+        {"max_error", check_max_error},     {"significant_digits", check_digits},
     };
-    return check_members(checker, value, place, members, LENGTH(members));
+    TRY(check_members(checker, value, place, members, LENGTH(members)));
+    if (!json_is_number(json_object_get(value, "max_error")) ||
+        !json_is_integer(json_object_get(value, "significant_digits")))
+        return TRAJLOG_OK;
+    struct place at = place_of(place, value, "significant_digits");
+    return complain(checker, &at, POSITION_OF_KEY, "is not allowed beside \"max_error\"");
 }
 
 static trajlog_status check_fields(const struct checker *checker, json_t *value, const struct place *place)
@@ -732,6 +752,17 @@ static trajlog_status apply_type(const struct checker *checker, json_t *object, 
     return complain(checker, &at, POSITION_OF_VALUE, complaint.text);
 }
 
+/* Either takes the place of the other, where the program has set that. */
+static void apply_rounding(const json_t *object, struct storage *storage)
+{
+    const json_t *max_error = json_object_get(object, "max_error");
+    const json_t *digits = json_object_get(object, "significant_digits");
+    if (max_error != NULL) storage->max_error = json_number_value(max_error);
+    if (digits != NULL) storage->significant_digits = (int)json_integer_value(digits);
+    if (json_is_number(max_error)) storage->significant_digits = 0;
+    if (json_is_integer(digits)) storage->max_error = 0.0;
+}
+
 /* What the configuration leaves out stays as the program set it; but a level belongs to its compression. */
 static trajlog_status apply_storage(const struct checker *checker, json_t *object, const struct group *group,
                                     struct field *field, const struct place *place)
@@ -746,9 +777,11 @@ static trajlog_status apply_storage(const struct checker *checker, json_t *objec
         storage.compression = compression_of(compression);
     }
     if (checksum != NULL) storage.checksum = json_is_true(checksum);
+    apply_rounding(object, &storage);
+    if (storage_level(&storage) == 0) storage.level = 0;
     storage.level = (int)integer_or(object, "level", storage.level);
     storage.chunk_rows = integer_or(object, "chunk_rows", storage.chunk_rows);
-    if (json_object_get(object, "level") != NULL && storage.compression != TRAJLOG_COMPRESSION_DEFLATE) {
+    if (json_object_get(object, "level") != NULL && storage_level(&storage) == 0) {
         at = place_of(place, object, "level");
         return complain(checker, &at, POSITION_OF_KEY, "is allowed only with the compression \"deflate\"");
     }
@@ -761,6 +794,9 @@ static trajlog_status apply_field(const struct checker *checker, json_t *object,
 {
     const json_t *enabled = json_object_get(object, "enabled");
     if (enabled != NULL) field->enabled = json_is_true(enabled);
+    /* What cannot be rounded may become the type. */
+    if (json_is_false(json_object_get(object, "max_error"))) field->storage.max_error = 0.0;
+    if (json_is_false(json_object_get(object, "significant_digits"))) field->storage.significant_digits = 0;
     TRY(apply_type(checker, object, group, field, place));
     return apply_storage(checker, object, group, field, place);
 }

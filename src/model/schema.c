@@ -1,5 +1,6 @@
 #include "model/schema.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -331,6 +332,67 @@ trajlog_status schema_add_field(struct group *group, const char *name, trajlog_t
     return status;
 }
 
+int storage_level(const struct storage *storage)
+{
+    bool by_itself = storage->compression == TRAJLOG_COMPRESSION_DEFAULT && storage_rounds(storage);
+    if (storage->compression != TRAJLOG_COMPRESSION_DEFLATE && !by_itself) return 0;
+    return storage->level > 0 ? storage->level : DEFAULT_DEFLATE_LEVEL;
+}
+
+bool storage_rounds(const struct storage *storage)
+{
+    return storage->max_error > 0.0 || storage->significant_digits > 0;
+}
+
+static trajlog_status check_compression(const struct storage *storage, struct error *error)
+{
+    switch (storage->compression) {
+    case TRAJLOG_COMPRESSION_DEFAULT:
+    case TRAJLOG_COMPRESSION_NONE:
+    case TRAJLOG_COMPRESSION_DEFLATE:
+        break;
+    default:
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "compression: expected TRAJLOG_COMPRESSION_DEFAULT, _NONE or _DEFLATE, got %ld",
+                         (long)storage->compression);
+    }
+    if (storage->level < 0 || storage->level > 9) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "level: expected 0 (default) or 1 to 9, got %d",
+                         storage->level);
+    }
+    if (storage->level != 0 && storage_level(storage) == 0) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "level: %d is given, but the compression is not deflate",
+                         storage->level);
+    }
+    return TRAJLOG_OK;
+}
+
+/* Rounding is for floats as they are stored. */
+static trajlog_status check_rounding(const struct storage *storage, trajlog_type stored, struct error *error)
+{
+    char name[32];
+    if (!isfinite(storage->max_error) || storage->max_error < 0.0) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "max_error: expected a finite number, 0 (no rounding) or more, got %g", storage->max_error);
+    }
+    if (storage->significant_digits < 0 || storage->significant_digits > STORAGE_MAX_DIGITS) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "significant_digits: expected 0 (no rounding) or 1 to %d, got %d", STORAGE_MAX_DIGITS,
+                         storage->significant_digits);
+    }
+    if (storage->max_error > 0.0 && storage->significant_digits > 0) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "max_error and significant_digits: expected at most one of them");
+    }
+    if (storage_rounds(storage) && stored != TRAJLOG_FLOAT32 && stored != TRAJLOG_FLOAT64) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "%s: only float32 and float64 are rounded, and the field is stored as %s",
+                         storage->max_error > 0.0 ? "max_error" : "significant_digits",
+                         trajlog_type_name(stored, name, sizeof name));
+    }
+    return TRAJLOG_OK;
+}
+
 static trajlog_status set_stored_type(struct field *field, trajlog_type type, struct error *error)
 {
     char from[32], to[32];
@@ -343,6 +405,7 @@ static trajlog_status set_stored_type(struct field *field, trajlog_type type, st
         return error_set(error, TRAJLOG_TYPE_MISMATCH, 0, "%s cannot be stored as %s",
                          trajlog_type_name(field->type, from, sizeof from), trajlog_type_name(type, to, sizeof to));
     }
+    TRY(check_rounding(&field->storage, type, error));
     TRY(shape_bytes(&field->shape, type, &bytes, error));
     field->stored_type = type;
     field->stored_bytes = bytes;
@@ -367,41 +430,25 @@ trajlog_status field_set_description(struct field *field, const char *descriptio
     return status;
 }
 
-static trajlog_status check_storage(const struct storage *storage, struct error *error)
+static trajlog_status check_storage(const struct storage *storage, trajlog_type stored, struct error *error)
 {
     if (storage->chunk_rows < 0 || storage->chunk_rows > STORAGE_MAX_CHUNK_ROWS) {
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "chunk_rows: expected 0 (chosen) to %d, got %lld",
                          STORAGE_MAX_CHUNK_ROWS, (long long)storage->chunk_rows);
     }
-    switch (storage->compression) {
-    case TRAJLOG_COMPRESSION_DEFAULT:
-    case TRAJLOG_COMPRESSION_NONE:
-    case TRAJLOG_COMPRESSION_DEFLATE:
-        break;
-    default:
-        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
-                         "compression: expected TRAJLOG_COMPRESSION_DEFAULT, _NONE or _DEFLATE, got %ld",
-                         (long)storage->compression);
-    }
-    if (storage->level < 0 || storage->level > 9) {
-        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "level: expected 0 (default) or 1 to 9, got %d",
-                         storage->level);
-    }
-    if (storage->level != 0 && storage->compression != TRAJLOG_COMPRESSION_DEFLATE) {
-        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "level: %d is given, but the compression is not deflate",
-                         storage->level);
-    }
-    return TRAJLOG_OK;
+    TRY(check_compression(storage, error));
+    return check_rounding(storage, stored, error);
 }
 
 trajlog_status field_set_storage(const struct group *group, struct field *field, const struct storage *storage,
                                  struct error *error)
 {
-    trajlog_status status = check_storage(storage, error);
-    bool plain = storage->chunk_rows == 0 && storage->compression != TRAJLOG_COMPRESSION_DEFLATE && !storage->checksum;
+    trajlog_status status = check_storage(storage, field->stored_type, error);
+    bool plain =
+        storage->chunk_rows == 0 && storage_level(storage) == 0 && !storage->checksum && !storage_rounds(storage);
     if (status == TRAJLOG_OK && group->checkpoint && !plain)
         status = error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
-                           "a checkpoint is stored as it is, without chunk_rows, compression or checksum");
+                           "a checkpoint is stored as it is, without chunk_rows, compression, checksum or rounding");
     if (status == TRAJLOG_OK) field->storage = *storage;
     else error_prefix(error, "group \"%s\", field \"%s\"", group->name, field->name);
     return status;

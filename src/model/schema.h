@@ -15,6 +15,8 @@ struct storage {
     trajlog_compression compression;
     int level; /* 0: default */
     bool checksum;
+    double max_error;       /* bound of the error that rounding makes, in the field's unit; 0: none is made */
+    int significant_digits; /* decimal digits that rounding leaves; 0: all */
 };
 
 struct field {
@@ -65,6 +67,7 @@ struct schema {
 #define SCHEMA_MAX_GROUPS      65536
 #define SCHEMA_MAX_FIELDS      65536 /* of one group: then the bytes of a group's frame fit in 63 bits */
 #define STORAGE_MAX_CHUNK_ROWS INT32_MAX
+#define STORAGE_MAX_DIGITS     15
 
 struct schema *schema_new(void); /* NULL: out of memory */
 void schema_free(struct schema *schema);
@@ -84,6 +87,12 @@ trajlog_status field_set_stored_type(const struct group *group, struct field *fi
 trajlog_status field_set_description(struct field *field, const char *description, struct error *error);
 trajlog_status field_set_storage(const struct group *group, struct field *field, const struct storage *storage,
                                  struct error *error);
+
+/* The level of deflate that a field is stored with; 0: none. Who rounds without naming a compression wants deflate. */
+#define DEFAULT_DEFLATE_LEVEL 1
+int storage_level(const struct storage *storage);
+bool storage_rounds(const struct storage *storage);
+
 trajlog_status schema_set_text(char **where, const char *text, struct error *error); /* copies; NULL becomes "" */
 
 struct group *schema_find_group(const struct schema *schema, const char *name);

@@ -79,6 +79,25 @@ static void compare_roles(struct differences *list, const char *where, const str
                    declared->particles);
 }
 
+static const char *rounding_text(const struct storage *storage, char *text, size_t size)
+{
+    if (storage->max_error > 0.0) snprintf(text, size, "max_error %.17g", storage->max_error);
+    else if (storage->significant_digits > 0)
+        snprintf(text, size, "significant_digits %d", storage->significant_digits);
+    else snprintf(text, size, "no rounding");
+    return text;
+}
+
+/* Chunks and filters stay the file's; but what the values are worth has been promised. */
+static void compare_rounding(struct differences *list, const char *where, const struct storage *declared,
+                             const struct storage *filed)
+{
+    char file[64], here[64];
+    if (declared->max_error == filed->max_error && declared->significant_digits == filed->significant_digits) return;
+    add_difference(list, "%s: %s in the file, %s declared", where, rounding_text(filed, file, sizeof file),
+                   rounding_text(declared, here, sizeof here));
+}
+
 static void compare_field(struct differences *list, const struct group *group, const struct field *declared,
                           const struct field *filed)
 {
@@ -91,6 +110,7 @@ static void compare_field(struct differences *list, const struct group *group, c
     if (strcmp(declared->unit, filed->unit) != 0)
         add_difference(list, "%s: unit \"%.60s\" in the file, \"%.60s\" declared", where, filed->unit, declared->unit);
     compare_roles(list, where, declared, filed);
+    compare_rounding(list, where, &declared->storage, &filed->storage);
 }
 
 /* ---- groups ---- */

@@ -208,6 +208,9 @@ static json_t *storage_to_json(const struct storage *storage)
     complete &= put(object, "compression", json_string(compressions[storage->compression]));
     complete &= put(object, "level", json_integer(storage->level));
     complete &= put(object, "checksum", json_boolean(storage->checksum));
+    if (storage->max_error > 0.0) complete &= put(object, "max_error", json_real(storage->max_error));
+    if (storage->significant_digits > 0)
+        complete &= put(object, "significant_digits", json_integer(storage->significant_digits));
     return kept_if(complete, object);
 }
 
@@ -503,6 +506,17 @@ static trajlog_status frequency_from_json(const json_t *object, trajlog_frequenc
     }
 }
 
+static trajlog_status rounding_from_json(const json_t *object, struct storage *storage, struct error *error)
+{
+    const json_t *max_error = json_object_get(object, "max_error");
+    int32_t digits = 0;
+    if (max_error != NULL && !json_is_number(max_error)) return expected(error, "max_error", "a number");
+    TRY(get_int32(object, "significant_digits", &digits, error));
+    storage->max_error = json_number_value(max_error);
+    storage->significant_digits = digits;
+    return TRAJLOG_OK;
+}
+
 static trajlog_status storage_from_json(const json_t *object, struct storage *storage, struct error *error)
 {
     const char *compression = compressions[TRAJLOG_COMPRESSION_DEFAULT];
@@ -516,7 +530,7 @@ static trajlog_status storage_from_json(const json_t *object, struct storage *st
     if (index < 0) return expected(error, "compression", "default, none or deflate");
     storage->compression = (trajlog_compression)index;
     storage->level = level;
-    return TRAJLOG_OK;
+    return rounding_from_json(object, storage, error);
 }
 
 static trajlog_status shape_from_json(const json_t *object, trajlog_shape *shape, struct error *error)

@@ -36,9 +36,19 @@ int64_t column_chunk_rows(const struct storage *storage, size_t row_bytes)
 static struct encoding encoding_of(const struct column_layout *layout)
 {
     struct encoding encoding = {.element_size = trajlog_type_size(layout->type), .checksum = layout->storage.checksum};
-    if (layout->storage.compression == TRAJLOG_COMPRESSION_DEFLATE)
-        encoding.level = layout->storage.level > 0 ? layout->storage.level : 1;
+    encoding.level = storage_level(&layout->storage);
     return encoding;
+}
+
+static struct rounding rounding_of(const struct column_layout *layout)
+{
+    const struct storage *storage = &layout->storage;
+    bool widened = layout->memory_type == TRAJLOG_FLOAT32 && layout->type == TRAJLOG_FLOAT64;
+    bool converted = layout->memory_type != 0 && layout->memory_type != layout->type && !widened;
+    if (storage->max_error > 0.0) return rounding_to_error(layout->type, storage->max_error, converted);
+    if (storage->significant_digits > 0)
+        return rounding_to_digits(layout->type, storage->significant_digits, converted);
+    return (struct rounding){.kind = ROUNDING_NONE};
 }
 
 /* Everything about a column that does not need libhdf5. */
@@ -50,6 +60,7 @@ static trajlog_status plan(struct column *column, struct column_context *context
     column->group = layout->group;
     column->field = layout->field;
     column->encoding = encoding_of(layout);
+    column->rounding = rounding_of(layout);
     column->type = layout->type;
     TRY(shape_bytes(&layout->shape, layout->type, &column->row_bytes, error));
     column->rank = 1 + layout->shape.rank;
@@ -151,7 +162,8 @@ static trajlog_status make_dataset(struct column *column, hid_t location, const 
 
 static trajlog_status make_buffer(struct column *column, struct error *error)
 {
-    if (column->chunk_rows == 1 || (column->buffer = calloc(1, column->chunk_bytes))) return TRAJLOG_OK;
+    if (column->chunk_rows == 1 && column->rounding.kind == ROUNDING_NONE) return TRAJLOG_OK;
+    if ((column->buffer = calloc(1, column->chunk_bytes))) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
                      "%s: group \"%s\", field \"%s\": no memory for a chunk of %zu bytes", column->context->path,
                      column->group, column->field, column->chunk_bytes);
@@ -249,7 +261,7 @@ trajlog_status column_append(struct column *column, const void *row, struct erro
     const void *chunk = row;
     if (column->buffer) {
         size_t place = (size_t)(column->rows % column->chunk_rows);
-        memcpy(column->buffer + place * column->row_bytes, row, column->row_bytes);
+        round_values(&column->rounding, row, column->buffer + place * column->row_bytes, column->row_bytes);
         chunk = column->buffer;
     }
     column->rows++;
@@ -491,6 +503,20 @@ static trajlog_status write_contiguous(const struct column *column, trajlog_type
     return status;
 }
 
+/* *rounded is memory of its own, to be freed; NULL: there is nothing to round. */
+static trajlog_status round_once(const struct column *column, const void *data, void **rounded, struct error *error)
+{
+    *rounded = NULL;
+    if (column->rounding.kind == ROUNDING_NONE) return TRAJLOG_OK;
+    *rounded = malloc(column->row_bytes);
+    if (!*rounded)
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
+                         "%s: group \"%s\", field \"%s\": no memory to round %zu bytes", column->context->path,
+                         column->group, column->field, column->row_bytes);
+    round_values(&column->rounding, data, *rounded, column->row_bytes);
+    return TRAJLOG_OK;
+}
+
 static trajlog_status write_encoded(struct column *column, const void *data, struct error *error)
 {
     struct encoded encoded;
@@ -509,14 +535,16 @@ trajlog_status column_write_once(struct column_context *context, hid_t location,
     const hsize_t *dims = column.extent + 1;
     int rank = layout->shape.rank;
     /* Filters need chunks, and a scalar cannot be chunked: it is stored as it is. */
-    bool filtered =
-        rank > 0 && (layout->storage.compression == TRAJLOG_COMPRESSION_DEFLATE || layout->storage.checksum);
+    bool filtered = rank > 0 && (storage_level(&layout->storage) > 0 || layout->storage.checksum);
+    void *rounded;
     whole.storage.chunk_rows = 1;
     TRY(plan(&column, context, &whole, error));
     if (filtered) {
         TRY(plan_chunks(&column, &whole, error));
         TRY(prepare_encoder(&column, error));
     }
+    TRY(round_once(&column, data, &rounded, error));
+    if (rounded) data = rounded;
 
     hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
     hid_t creation = creation_properties(rank, filtered ? dims : NULL, &column.encoding, layout);
@@ -526,6 +554,7 @@ trajlog_status column_write_once(struct column_context *context, hid_t location,
     if (space >= 0) H5Sclose(space);
     if (creation >= 0) H5Pclose(creation);
     column_close(&column);
+    free(rounded);
     return status;
 }
 

@@ -13,6 +13,7 @@
 
 #include "model/schema.h"
 #include "store/codec.h"
+#include "store/round.h"
 
 struct driver;
 
@@ -30,6 +31,7 @@ struct column_layout {
     const char *field; /* the path of the dataset, from `location` */
     trajlog_type type; /* as stored */
     trajlog_shape shape;
+    trajlog_type memory_type; /* that the rows were converted from; 0: they were not */
     struct storage storage;
     const void *fill; /* an element: what is read where nothing was written; NULL: nothing ever is left out */
 };
@@ -50,6 +52,7 @@ struct column {
     bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
     unsigned char *buffer; /* the tail chunk; NULL where each row is a chunk and is written from the caller's memory */
     struct encoding encoding;
+    struct rounding rounding; /* done when a row comes, so that a tail has the values that it will have for ever */
 };
 
 /* Makes the dataset, without rows. Parent groups must exist. On failure the column is as if never created. */

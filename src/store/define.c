@@ -59,6 +59,7 @@ struct column_layout define_layout(const struct group *group, const struct field
     return (struct column_layout){.group = group->name,
                                   .field = field->name,
                                   .type = field->stored_type,
+                                  .memory_type = field->type,
                                   .shape = field->shape,
                                   .storage = field->storage};
 }
@@ -116,12 +117,20 @@ trajlog_status define_json(struct store *store, hid_t object, const char *name, 
     return status;
 }
 
-trajlog_status define_field_texts(struct store *store, hid_t dataset, const struct field *field)
+static trajlog_status set_rounding(struct store *store, hid_t dataset, const struct storage *storage)
+{
+    if (storage->max_error > 0.0) TRY(attribute_set_float64(dataset, "max_error", storage->max_error, &store->failure));
+    if (storage->significant_digits > 0)
+        TRY(attribute_set_int32(dataset, "significant_digits", storage->significant_digits, &store->failure));
+    return TRAJLOG_OK;
+}
+
+trajlog_status define_field_attributes(struct store *store, hid_t dataset, const struct field *field)
 {
     if (field->unit && field->unit[0]) TRY(attribute_set_ascii_text(dataset, "unit", field->unit, &store->failure));
     if (field->description && field->description[0])
         TRY(attribute_set_text(dataset, "description", field->description, &store->failure));
-    return TRAJLOG_OK;
+    return set_rounding(store, dataset, &field->storage);
 }
 
 static trajlog_status set_group_attributes(struct store *store, struct store_group *group, hid_t location)
@@ -131,7 +140,7 @@ static trajlog_status set_group_attributes(struct store *store, struct store_gro
     const struct column *columns = model->checkpoint ? store->checkpoint.fields : group->fields;
     for (size_t i = 0; i < model->field_count; i++) {
         if (columns[i].dataset <= 0) continue;
-        trajlog_status status = define_field_texts(store, columns[i].dataset, model->fields[i]);
+        trajlog_status status = define_field_attributes(store, columns[i].dataset, model->fields[i]);
         if (status != TRAJLOG_OK)
             error_prefix(&store->failure, "%s: group \"%s\", field \"%s\"", store->path, model->name,
                          model->fields[i]->name);

@@ -239,7 +239,7 @@ static trajlog_status write_once_field(struct store *store, hid_t location, cons
     TRY(column_write_once(&store->context, location, &layout, data, &store->failure));
     hid_t dataset = H5Dopen2(location, field->name, H5P_DEFAULT);
     if (dataset < 0) return store_fail(store, "open a dataset that was just written");
-    trajlog_status status = define_field_texts(store, dataset, field);
+    trajlog_status status = define_field_attributes(store, dataset, field);
     H5Dclose(dataset);
     return status;
 }

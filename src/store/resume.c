@@ -235,7 +235,7 @@ static trajlog_status add_columns(struct store *store, struct store_group *group
     driver_begin_headers(store->driver);
     for (size_t i = 0; i < model->field_count; i++)
         if (model->fields[i]->enabled && is_new(filed, model->fields[i]))
-            TRY(define_field_texts(store, group->fields[i].dataset, model->fields[i]));
+            TRY(define_field_attributes(store, group->fields[i].dataset, model->fields[i]));
     return TRAJLOG_OK;
 }
 

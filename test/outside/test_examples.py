@@ -192,6 +192,28 @@ def test_configuration(tmp_path):
         assert np.array_equal(a["trajectory/velocity"], b["trajectory/velocity"])
 
 
+@pytest.mark.parametrize("storing", [{}, {"store_as": "float32"}, {"compression": "none"}, {"level": 6}])
+def test_rounding(tmp_path, storing):
+    """Values are rounded within the bounds that the file states, which h5py reads."""
+    fields = {"position": {"max_error": 0.0005, **storing}, "velocity": {"significant_digits": 4, **storing}}
+    (tmp_path / "config.json").write_text(json.dumps({"groups": {"trajectory": {"fields": fields}}}))
+    plain, rounded = tmp_path / "plain.h5", tmp_path / "rounded.h5"
+    arguments = ["--atoms", 108, "--steps", 100, "--quiet"]
+    run("md_argon", *arguments, "--out", plain)
+    run("md_argon", *arguments, "--out", rounded, "--config", tmp_path / "config.json")
+    with h5py.File(plain) as a, h5py.File(rounded) as b:
+        exact, near = a["trajectory/position"][...], b["trajectory/position"]
+        assert near.attrs["max_error"] == 0.0005
+        assert np.all(np.abs(near[...].astype(np.float64) - exact) <= 0.0005)
+        assert np.all(near[...] * 1024 % 1 == 0)
+        assert (near.compression == "gzip") == ("compression" not in storing)
+        exact, near = a["trajectory/velocity"][...], b["trajectory/velocity"]
+        assert near.attrs["significant_digits"] == 4
+        assert np.all(np.abs(near[...].astype(np.float64) - exact) <= 0.5e-4 * np.abs(exact))
+        assert np.any(near[...] != exact.astype(near.dtype))
+        assert np.array_equal(a["trajectory/force"], b["trajectory/force"])
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # md_argon: the physics
 

@@ -193,6 +193,27 @@ static void the_programs_storage_is_the_default(void **state)
     schema_free(schema);
 }
 
+/* What is given takes the place of what the program rounds by; false stands for nothing. */
+static void rounding(void **state)
+{
+    struct schema *schema = program();
+    struct group *group = schema->groups[1];
+    struct storage digits = {.level = 5, .significant_digits = 4}, error = {.max_error = 0.5, .level = 3};
+    struct config *config = parsed("{\"groups\": {\"trajectory\": {\"fields\": {\"position\": {\"max_error\": 0.001},"
+                                   "\"velocity\": {\"max_error\": false, \"store_as\": \"complex64\"}}}}}");
+    (void)state;
+    assert_int_equal(field_set_storage(group, group->fields[0], &digits, NULL), TRAJLOG_OK);
+    assert_int_equal(field_set_storage(group, group->fields[1], &error, NULL), TRAJLOG_OK);
+    assert_int_equal(config_apply_schema(config, schema, NULL), TRAJLOG_OK);
+    assert_true(group->fields[0]->storage.max_error == 0.001);
+    assert_int_equal(group->fields[0]->storage.significant_digits, 0);
+    assert_int_equal(storage_level(&group->fields[0]->storage), 5);
+    assert_false(storage_rounds(&group->fields[1]->storage));
+    assert_int_equal(group->fields[1]->storage.level, 0);
+    config_free(config);
+    schema_free(schema);
+}
+
 static void expect_message(const struct error *error, trajlog_status status, const char *message)
 {
     assert_int_equal(status, TRAJLOG_INVALID_CONFIG);
@@ -346,6 +367,10 @@ static void what_the_schema_refuses_has_a_place(void **state)
                    "allowed: string[n], n >= 4");
     refuse_applied("{\"groups\": {\"init\": {\"fields\": {\"name\": {\"level\": 3}}}}}",
                    "run.json:1:42: groups.init.fields.name.level: is allowed only with the compression \"deflate\"");
+    refuse_applied(
+        "{\"groups\": {\"init\": {\"fields\": {\"name\": {\"max_error\": 1}}}}}",
+        "run.json:1:41: groups.init.fields.name: group \"init\", field \"name\": max_error: only float32 and "
+        "float64 are rounded, and the field is stored as string[4]");
 }
 
 static void long_values_are_cut(void **state)
@@ -445,6 +470,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frequencies),
     cmocka_unit_test(fields),
     cmocka_unit_test(the_programs_storage_is_the_default),
+    cmocka_unit_test(rounding),
     cmocka_unit_test(errors_name_line_column_and_key),
     cmocka_unit_test(frequencies_are_checked),
     cmocka_unit_test(values_are_checked),

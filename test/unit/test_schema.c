@@ -1,4 +1,5 @@
 #include "harness.h"
+#include <math.h>
 
 #include <stdlib.h>
 
@@ -179,6 +180,14 @@ static void storage_is_checked(void **state)
         {.compression = TRAJLOG_COMPRESSION_DEFLATE, .level = 10},
         {.compression = TRAJLOG_COMPRESSION_DEFLATE, .level = -1},
         {.compression = TRAJLOG_COMPRESSION_NONE, .level = 1},
+        {.level = 1},
+        {.max_error = -0.1},
+        {.max_error = NAN},
+        {.max_error = INFINITY},
+        {.significant_digits = 16},
+        {.significant_digits = -1},
+        {.max_error = 0.1, .significant_digits = 3},
+        {.compression = TRAJLOG_COMPRESSION_NONE, .level = 1, .max_error = 0.1},
     };
     (void)state;
     assert_int_equal(field_set_storage(group, field, &good, NULL), TRAJLOG_OK);
@@ -188,6 +197,30 @@ static void storage_is_checked(void **state)
         assert_memory_equal(error.message, "group \"g\", field \"x\": ", 22);
     }
     assert_int_equal(field->storage.level, 9);
+    schema_free(schema);
+}
+
+static void only_floats_are_rounded(void **state)
+{
+    struct schema *schema = schema_new();
+    struct group *group = group_of(schema, "g");
+    struct field *x, *n;
+    struct error error = {0};
+    struct storage rounded = {.max_error = 0.1};
+    (void)state;
+    assert_int_equal(schema_add_field(group, "x", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, NULL, &x, NULL), TRAJLOG_OK);
+    assert_int_equal(schema_add_field(group, "n", TRAJLOG_INT32, TRAJLOG_SCALAR, NULL, &n, NULL), TRAJLOG_OK);
+    assert_int_equal(field_set_storage(group, x, &rounded, NULL), TRAJLOG_OK);
+    assert_int_equal(storage_level(&x->storage), 1);
+    assert_int_equal(field_set_stored_type(group, x, TRAJLOG_FLOAT32, NULL), TRAJLOG_OK);
+    assert_int_equal(field_set_stored_type(group, x, TRAJLOG_COMPLEX64, &error), TRAJLOG_INVALID_ARGUMENT);
+    assert_string_equal(error.message, "group \"g\", field \"x\": max_error: only float32 and float64 are rounded, and "
+                                       "the field is stored as complex64");
+    assert_int_equal(field_set_storage(group, n, &rounded, NULL), TRAJLOG_INVALID_ARGUMENT);
+    assert_int_equal(field_set_stored_type(group, n, TRAJLOG_FLOAT64, NULL), TRAJLOG_OK);
+    assert_int_equal(field_set_storage(group, n, &rounded, NULL), TRAJLOG_OK);
+    rounded.compression = TRAJLOG_COMPRESSION_NONE;
+    assert_int_equal(storage_level(&rounded), 0);
     schema_free(schema);
 }
 
@@ -262,6 +295,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(fields_know_their_size),
     cmocka_unit_test(stored_types_must_convert),
     cmocka_unit_test(storage_is_checked),
+    cmocka_unit_test(only_floats_are_rounded),
     cmocka_unit_test(lists_of_steps_are_copied),
     cmocka_unit_test(bad_declarations_are_refused),
     cmocka_unit_test(addresses_are_stable),

@@ -17,9 +17,9 @@ static int never(int64_t step, double time, const void *state, void *context)
 static void add(struct schema *schema, const char *name, trajlog_frequency frequency)
 {
     struct group *group;
-    struct field *field;
+    struct field *field, *rounded;
     struct storage storage = {
-        .chunk_rows = 7, .compression = TRAJLOG_COMPRESSION_DEFLATE, .level = 3, .checksum = true};
+        .chunk_rows = 7, .compression = TRAJLOG_COMPRESSION_DEFLATE, .level = 3, .checksum = true, .max_error = 0.0005};
     assert_int_equal(schema_add_group(schema, name, frequency, &group, NULL), TRAJLOG_OK);
     assert_int_equal(metadata_set(&group->metadata, "of", name, NULL), TRAJLOG_OK);
     assert_int_equal(
@@ -28,6 +28,10 @@ static void add(struct schema *schema, const char *name, trajlog_frequency frequ
     assert_int_equal(field_set_stored_type(group, field, TRAJLOG_FLOAT32, NULL), TRAJLOG_OK);
     assert_int_equal(field_set_description(field, "\"where\"\n\xc3\xa4", NULL), TRAJLOG_OK);
     assert_int_equal(field_set_storage(group, field, &storage, NULL), TRAJLOG_OK);
+    assert_int_equal(schema_add_field(group, "x", TRAJLOG_FLOAT32, TRAJLOG_SCALAR, NULL, &rounded, NULL), TRAJLOG_OK);
+    storage.max_error = 0.0;
+    storage.significant_digits = 4;
+    assert_int_equal(field_set_storage(group, rounded, &storage, NULL), TRAJLOG_OK);
     assert_int_equal(metadata_merge(&field->metadata, "{\"a\": [1, 2.5, null, {\"b\": true}]}", NULL), TRAJLOG_OK);
     assert_int_equal(schema_add_field(group, "name", TRAJLOG_STRING(8), TRAJLOG_SCALAR, NULL, &field, NULL),
                      TRAJLOG_OK);
@@ -79,6 +83,8 @@ static void same_field(const struct field *a, const struct field *b)
     assert_int_equal(a->storage.compression, b->storage.compression);
     assert_int_equal(a->storage.level, b->storage.level);
     assert_int_equal(a->storage.checksum, b->storage.checksum);
+    assert_true(a->storage.max_error == b->storage.max_error);
+    assert_int_equal(a->storage.significant_digits, b->storage.significant_digits);
 }
 
 static void round_trip(void **state)
@@ -91,8 +97,8 @@ static void round_trip(void **state)
     for (size_t i = 0; i < schema->group_count; i++) {
         assert_string_equal(copy->groups[i]->name, schema->groups[i]->name);
         same_frequency(&copy->groups[i]->frequency, &schema->groups[i]->frequency);
-        assert_int_equal(copy->groups[i]->field_count, 2);
-        for (size_t j = 0; j < 2; j++) same_field(copy->groups[i]->fields[j], schema->groups[i]->fields[j]);
+        assert_int_equal(copy->groups[i]->field_count, 3);
+        for (size_t j = 0; j < 3; j++) same_field(copy->groups[i]->fields[j], schema->groups[i]->fields[j]);
     }
     assert_string_equal(copy->user, "somebody");
     assert_string_equal(copy->program_version, "1.2");
@@ -117,12 +123,12 @@ static void what_is_switched_off_is_left_out(void **state)
     assert_string_equal(text, "[\"every\",\"between\"]");
     free(text);
     text = group_paths_json(schema->groups[1]);
-    assert_string_equal(text, "[\"name\"]");
+    assert_string_equal(text, "[\"x\",\"name\"]");
     free(text);
     text = schema_to_json(schema);
     assert_int_equal(schema_from_json(text, strlen(text), &copy, NULL), TRAJLOG_OK);
     assert_int_equal(copy->group_count, 2);
-    assert_int_equal(copy->groups[0]->field_count, 1);
+    assert_int_equal(copy->groups[0]->field_count, 2);
     free(text);
     schema_free(schema);
     schema_free(copy);
@@ -213,6 +219,9 @@ static void broken_schemas_are_refused(void **state)
          "deflate"},
         {WITH_FIELD("{\"name\":\"x\",\"type\":\"int8\",\"shape\":[],\"storage\":{\"level\":12}}"), "level"},
         {WITH_FIELD("{\"name\":\"x\",\"type\":\"int8\",\"shape\":[],\"storage\":{\"chunk_rows\":-2}}"), "chunk_rows"},
+        {WITH_FIELD("{\"name\":\"x\",\"type\":\"float32\",\"shape\":[],\"storage\":{\"max_error\":\"x\"}}"),
+         "max_error"},
+        {WITH_FIELD("{\"name\":\"x\",\"type\":\"int8\",\"shape\":[],\"storage\":{\"max_error\":1}}"), "max_error"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {

@@ -1,0 +1,313 @@
+/* How the store stores: rounded values, and what other readers and a resumed run make of them. */
+#include <hdf5.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "store/file.h"
+
+struct scene {
+    char directory[64], path[96], copy[96];
+    struct schema *schema;
+    struct store *store;
+    struct error error;
+};
+
+static int make_scene(void **state)
+{
+    struct scene *scene = calloc(1, sizeof *scene);
+    assert_non_null(scene);
+    strcpy(scene->directory, "/tmp/trajlog-storage-XXXXXX");
+    assert_non_null(mkdtemp(scene->directory));
+    snprintf(scene->path, sizeof scene->path, "%s/run.h5", scene->directory);
+    snprintf(scene->copy, sizeof scene->copy, "%s/copy.h5", scene->directory);
+    scene->schema = schema_new();
+    assert_non_null(scene->schema);
+    *state = scene;
+    return 0;
+}
+
+static int drop_scene(void **state)
+{
+    struct scene *scene = *state;
+    store_close(scene->store, NULL);
+    schema_free(scene->schema);
+    unlink(scene->path);
+    unlink(scene->copy);
+    int left = rmdir(scene->directory);
+    free(scene);
+    return left;
+}
+
+static void ok(struct scene *scene, trajlog_status status)
+{
+    if (status != TRAJLOG_OK) fail_msg("%s: %s", trajlog_status_name(status), scene->error.message);
+}
+
+static struct group *add_group(struct scene *scene, const char *name, trajlog_frequency frequency)
+{
+    struct group *group = NULL;
+    ok(scene, schema_add_group(scene->schema, name, frequency, &group, &scene->error));
+    return group;
+}
+
+static void add_field(struct scene *scene, struct group *group, const char *name, trajlog_type stored,
+                      trajlog_shape shape, struct storage storage)
+{
+    struct field *field = NULL;
+    ok(scene, schema_add_field(group, name, TRAJLOG_FLOAT64, shape, NULL, &field, &scene->error));
+    ok(scene, field_set_stored_type(group, field, stored, &scene->error));
+    ok(scene, field_set_storage(group, field, &storage, &scene->error));
+}
+
+static void create(struct scene *scene)
+{
+    const struct store_options options = {.existing = TRAJLOG_REPLACE};
+    ok(scene, store_create(&scene->store, scene->path, &options, &scene->error));
+    ok(scene, store_define(scene->store, scene->schema, &scene->error));
+}
+
+static void resume(struct scene *scene, int64_t step)
+{
+    const struct store_options options = {.existing = TRAJLOG_REFUSE};
+    ok(scene, store_resume(&scene->store, scene->path, step, &options, &scene->error));
+    ok(scene, store_define(scene->store, scene->schema, &scene->error));
+    ok(scene, store_start(scene->store, &scene->error));
+}
+
+static void start(struct scene *scene)
+{
+    ok(scene, store_start(scene->store, &scene->error));
+}
+
+static void commit(struct scene *scene)
+{
+    ok(scene, store_commit(scene->store, COMMIT_FLUSHED, &scene->error));
+}
+
+static void close_store(struct scene *scene)
+{
+    trajlog_status status = store_close(scene->store, &scene->error);
+    scene->store = NULL;
+    ok(scene, status);
+}
+
+/* What is on disk at this moment, as a plain reader opens it. */
+static hid_t look(struct scene *scene)
+{
+    static char block[1 << 16];
+    FILE *in = fopen(scene->path, "rb"), *out = fopen(scene->copy, "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    for (size_t n; (n = fread(block, 1, sizeof block, in)) > 0;) assert_int_equal(fwrite(block, 1, n, out), n);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+    hid_t file = H5Fopen(scene->copy, H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(file >= 0);
+    return file;
+}
+
+/* All of a dataset as float64; free() it. */
+static double *read_all(hid_t file, const char *path, size_t *count)
+{
+    hid_t dataset = H5Dopen2(file, path, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    hid_t space = H5Dget_space(dataset);
+    *count = (size_t)H5Sget_simple_extent_npoints(space);
+    double *data = malloc((*count + 1) * sizeof *data);
+    assert_non_null(data);
+    assert_true(H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    return data;
+}
+
+static double read_number(hid_t file, const char *path, const char *name)
+{
+    double value = NAN;
+    hid_t attribute = H5Aopen_by_name(file, path, name, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(attribute >= 0);
+    assert_true(H5Aread(attribute, H5T_NATIVE_DOUBLE, &value) >= 0);
+    H5Aclose(attribute);
+    return value;
+}
+
+static int filters_of(hid_t file, const char *path)
+{
+    hid_t dataset = H5Dopen2(file, path, H5P_DEFAULT), properties = H5Dget_create_plist(dataset);
+    int count = H5Pget_nfilters(properties);
+    H5Pclose(properties);
+    H5Dclose(dataset);
+    return count;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Rounding
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+#define VALUES 30
+
+static double value_at(int64_t row, size_t i)
+{
+    return 3.0 * sin(1.7 * (double)row + 0.37 * (double)i);
+}
+
+static void add_rounded(struct scene *scene, struct group *group)
+{
+    const trajlog_shape shape = TRAJLOG_SHAPE(10, 3);
+    add_field(scene, group, "error", TRAJLOG_FLOAT32, shape, (struct storage){.max_error = 0.0005});
+    add_field(scene, group, "few", TRAJLOG_FLOAT64, shape, (struct storage){.max_error = 0.01, .chunk_rows = 4});
+    add_field(scene, group, "one", TRAJLOG_FLOAT64, shape, (struct storage){.max_error = 0.01, .chunk_rows = 1});
+    add_field(scene, group, "digits", TRAJLOG_FLOAT32, shape,
+              (struct storage){.significant_digits = 3, .chunk_rows = 4});
+    add_field(scene, group, "plain", TRAJLOG_FLOAT64, shape,
+              (struct storage){.max_error = 0.01, .chunk_rows = 4, .compression = TRAJLOG_COMPRESSION_NONE});
+}
+
+#define ROUNDED 5
+static const char *const rounded_names[ROUNDED] = {"error", "few", "one", "digits", "plain"};
+
+struct frame {
+    float narrow[VALUES];
+    double wide[VALUES];
+    const void *fields[ROUNDED];
+};
+
+static void fill_frame(struct frame *frame, int64_t row)
+{
+    for (size_t i = 0; i < VALUES; i++) frame->wide[i] = value_at(row, i);
+    for (size_t i = 0; i < VALUES; i++) frame->narrow[i] = (float)frame->wide[i];
+    const void *fields[ROUNDED] = {frame->narrow, frame->wide, frame->wide, frame->narrow, frame->wide};
+    memcpy(frame->fields, fields, sizeof fields);
+}
+
+static void append_frame(struct scene *scene, int64_t row)
+{
+    struct frame frame;
+    fill_frame(&frame, row);
+    ok(scene, store_append(scene->store, 0, row, (double)row, frame.fields, &scene->error));
+}
+
+static void expect_rounded(hid_t file, const char *name, double bound, double relative, int64_t rows)
+{
+    char path[64];
+    size_t count;
+    int changed = 0;
+    snprintf(path, sizeof path, "g/%s", name);
+    double *data = read_all(file, path, &count);
+    assert_int_equal(count, rows * VALUES);
+    for (size_t i = 0; i < count; i++) {
+        double value = value_at((int64_t)(i / VALUES), i % VALUES);
+        assert_true(fabs(data[i] - value) <= bound + relative * fabs(value));
+        changed += fabs(data[i] - value) > 0.05 * (bound + relative * fabs(value));
+    }
+    assert_true(changed > (int)count / 2);
+    free(data);
+}
+
+static void expect_all_rounded(hid_t file, int64_t rows)
+{
+    static const double bounds[ROUNDED] = {0.0005, 0.01, 0.01, 0.0, 0.01};
+    for (size_t i = 0; i < ROUNDED; i++)
+        expect_rounded(file, rounded_names[i], bounds[i], bounds[i] > 0.0 ? 0.0 : 0.0005, rows);
+}
+
+/* A row that was committed in a tail has the same bits when its chunk is full. */
+static void rounded_rows_do_not_change(void **state)
+{
+    struct scene *scene = *state;
+    size_t early_count, late_count;
+    add_rounded(scene, add_group(scene, "g", trajlog_every(1)));
+    create(scene);
+    start(scene);
+    for (int64_t row = 0; row < 6; row++) append_frame(scene, row);
+    commit(scene);
+    hid_t file = look(scene);
+    expect_all_rounded(file, 6);
+    double *early = read_all(file, "g/few", &early_count);
+    H5Fclose(file);
+    for (int64_t row = 6; row < 13; row++) append_frame(scene, row);
+    close_store(scene);
+
+    file = look(scene);
+    expect_all_rounded(file, 13);
+    double *late = read_all(file, "g/few", &late_count);
+    assert_int_equal(early_count, 6 * VALUES);
+    assert_memory_equal(early, late, early_count * sizeof *early);
+    free(early);
+    free(late);
+    H5Fclose(file);
+}
+
+static void the_file_says_how_it_is_rounded(void **state)
+{
+    struct scene *scene = *state;
+    add_rounded(scene, add_group(scene, "g", trajlog_every(1)));
+    create(scene);
+    start(scene);
+    append_frame(scene, 0);
+    close_store(scene);
+    hid_t file = look(scene);
+    assert_true(read_number(file, "g/error", "max_error") == 0.0005);
+    assert_true(read_number(file, "g/digits", "significant_digits") == 3.0);
+    assert_int_equal(H5Aexists_by_name(file, "g/digits", "max_error", H5P_DEFAULT), 0);
+    assert_int_equal(H5Aexists_by_name(file, "g/few", "significant_digits", H5P_DEFAULT), 0);
+    assert_int_equal(filters_of(file, "g/error"), 2); /* rounding makes sense with deflate only */
+    assert_int_equal(filters_of(file, "g/plain"), 0); /* unless nobody wants it */
+    H5Fclose(file);
+}
+
+static void once_data_are_rounded(void **state)
+{
+    struct scene *scene = *state;
+    struct frame frame;
+    struct group *group = add_group(scene, "g", trajlog_once());
+    add_rounded(scene, group);
+    fill_frame(&frame, 0);
+    create(scene);
+    ok(scene, store_write_once(scene->store, 0, 0, 0.0, frame.fields, &scene->error));
+    start(scene);
+    close_store(scene);
+    hid_t file = look(scene);
+    expect_all_rounded(file, 1);
+    assert_true(read_number(file, "g/error", "max_error") == 0.0005);
+    H5Fclose(file);
+    for (size_t i = 0; i < VALUES; i++) assert_true(frame.wide[i] == value_at(0, i)); /* the caller's stay */
+}
+
+static void a_resumed_run_rounds_alike(void **state)
+{
+    struct scene *scene = *state;
+    add_rounded(scene, add_group(scene, "g", trajlog_every(1)));
+    create(scene);
+    start(scene);
+    for (int64_t row = 0; row < 7; row++) append_frame(scene, row);
+    close_store(scene);
+    resume(scene, 5);
+    for (int64_t row = 6; row < 11; row++) append_frame(scene, row);
+    close_store(scene);
+    hid_t file = look(scene);
+    expect_all_rounded(file, 11);
+    H5Fclose(file);
+
+    struct group *group = scene->schema->groups[0];
+    const struct store_options options = {.existing = TRAJLOG_REFUSE};
+    group->fields[0]->storage.max_error = 0.001;
+    group->fields[3]->storage.significant_digits = 0;
+    ok(scene, store_resume(&scene->store, scene->path, 5, &options, &scene->error));
+    assert_int_equal(store_define(scene->store, scene->schema, &scene->error), TRAJLOG_SCHEMA_MISMATCH);
+    assert_non_null(strstr(scene->error.message, "field \"error\": max_error 0.0005"));
+    assert_non_null(strstr(scene->error.message, "significant_digits 3 in the file, no rounding declared"));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_scene, drop_scene)
+
+static const struct CMUnitTest tests[] = {
+    TEST(rounded_rows_do_not_change),
+    TEST(the_file_says_how_it_is_rounded),
+    TEST(once_data_are_rounded),
+    TEST(a_resumed_run_rounds_alike),
+};
+
+TEST_MAIN(tests)
