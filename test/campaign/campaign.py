@@ -23,12 +23,15 @@ import time
 import traceback
 
 import h5py
+import numpy
 
 import examples
 import plans
 import verdict
 
 LONGEST = 60.0
+# So many violations are all one.
+ENOUGH = 20
 
 
 @dataclasses.dataclass
@@ -47,17 +50,22 @@ class Result:
 # Killing
 
 
-class Moment:
-    """When to kill: soon after the start, at any time, or when the writer says that it closes."""
+WAYS = {"start": 20, "created": 10, "any": 50, "closing": 15, "never": 5}
+WAYS_OF_RESUMES = {"start": 15, "created": 50, "any": 20, "closing": 10, "never": 5}
 
-    def __init__(self, chance, longest=1.2):
-        self.when = chance.choices(["start", "any", "closing", "never"], [20, 55, 20, 5])[0]
+
+class Moment:
+    """When to kill: soon after the start, at any time, or when the writer says that it has opened its file or closes."""
+
+    def __init__(self, chance, ways=None):
+        ways = ways or WAYS
+        self.when = chance.choices(list(ways), list(ways.values()))[0]
         if self.when == "start":
             self.seconds = chance.uniform(0, 0.04)
         elif self.when == "any":
-            self.seconds = longest * 10 ** chance.uniform(-2, 0)
+            self.seconds = 1.2 * 10 ** chance.uniform(-2, 0)
         else:
-            self.seconds = 10 ** chance.uniform(-5, -2.3)
+            self.seconds = 10 ** chance.uniform(-5, -1.7 if self.when == "created" else -2.3)
 
     def __str__(self):
         return f"{self.when} {1000 * self.seconds:.2f} ms"
@@ -91,8 +99,8 @@ def run_and_kill(command, moment, directory, look_at=None):
     seen = None
     try:
         started = time.monotonic()
-        if moment.when == "closing":
-            text = read_until(process, started + LONGEST, b"closing")
+        if moment.when in ("created", "closing"):
+            text = read_until(process, started + LONGEST, moment.when.encode())
             time.sleep(moment.seconds)
         else:
             text = read_until(process, started + (LONGEST if moment.when == "never" else moment.seconds))
@@ -122,128 +130,139 @@ def wait(process):
 # Cases with the synthetic writer
 
 
+@dataclasses.dataclass
+class State:
+    """What a file should hold: what a plan says, with the salts of the runs on it."""
+
+    plan: plans.Plan
+    plan_file: pathlib.Path
+    history: list  # (from this step on, this salt), oldest first
+    rows: dict = None
+
+    def salts(self, steps):
+        salts = numpy.zeros(len(steps), dtype=numpy.uint64)
+        for begin, salt in self.history:
+            salts[steps >= begin] = salt
+        return salts
+
+    def resumed(self, begin, salt):
+        history = [(step, old) for step, old in self.history if step < begin]
+        return State(self.plan, self.plan_file, [*history, (begin, salt)])
+
+
 class SyntheticCase:
     """One file, and some runs of the writer on it: the first creates it, others replace or resume it."""
 
-    def __init__(self, build, directory, seed, number):
-        self.build, self.directory = build, directory
+    def __init__(self, build, directory, seed, number, again=0.1):
+        self.build, self.directory, self.again = build, directory, again
         self.chance = random.Random(f"{seed} {number}")
         self.path = directory / "run.h5"
         self.result = Result(number, "", 0, 0)
-        self.can_resume = subprocess.run([build / "test/campaign/writer", "--resume"], check=False).returncode == 0
-        self.plan_number = 0
-        self.plan = self.salt = None
-        self.history = []  # (from this step on, this salt)
-        self.rows = None
-        self.was_there = False
-
-    def new_plan(self):
-        self.plan = plans.random_plan(self.chance.getrandbits(40))
-        self.plan_number += 1
-        plan_file = self.directory / f"plan{self.plan_number}"
-        self.plan.write(plan_file)
-        self.history = [(self.plan.first, self.plan.once_salt)]
-        return plan_file
+        self.plans = 0
+        self.state = None  # before a run: of the file that is there; None if there is none
 
     def run(self):
-        plan_file = self.new_plan()
-        self.result.what = f"{self.plan.kind}, seed {self.plan.seed}"
-        self.run_once([plan_file])
-        if self.chance.random() < 0.1:
-            for _ in range(self.chance.randint(1, 3)):
-                self.run_again(plan_file)
+        self.create()
+        if self.chance.random() < self.again:
+            for _ in range(self.chance.randint(1, 4)):
+                if self.state is None or self.chance.random() < 0.2:
+                    self.create("existing=replace")
+                else:
+                    self.resume()
         return self.result
 
-    def run_again(self, plan_file):
-        before = self.plan, self.history
-        if not self.path.exists() or not self.can_resume or self.chance.random() < 0.2:
-            self.run_once([self.new_plan(), "existing=replace"], before)
-            self.result.counts["replaced"] = self.result.counts.get("replaced", 0) + 1
-            return
-        self.resume(self.directory / f"plan{self.plan_number}", before)
+    def create(self, *words):
+        plan = plans.random_plan(self.chance.getrandbits(40))
+        self.plans += 1
+        plan_file = self.directory / f"plan{self.plans}"
+        plan.write(plan_file)
+        self.result.what += f"plan{self.plans}: {plan.kind}, seed {plan.seed}; "
+        self.count("replaced" if words else "created")
+        self.run_once(State(plan, plan_file, [(plan.first, plan.once_salt)]), words, WAYS)
 
-    def resume(self, plan_file, before):
+    def resume(self):
         """Takes the file up at a step that it has, or at the start; what comes then has another salt."""
-        last = self.last_step()
-        salt = self.chance.getrandbits(63)
-        if last is None or self.chance.random() < 0.1:
-            restart, begin = "start", self.plan.first
-        else:
-            restart = self.chance.choice([last, self.chance.randint(self.plan.first, last)])
+        last, salt = self.last_step(), self.chance.getrandbits(63)
+        restart, begin = "start", self.state.plan.first
+        if last is not None and self.chance.random() < 0.9:
+            restart = self.chance.choice([last, self.chance.randint(begin, last)])
             begin = restart + 1
-        self.history = [(step, old) for step, old in self.history if step < begin] + [(begin, salt)]
-        self.result.counts["resumed"] = self.result.counts.get("resumed", 0) + 1
-        self.run_once([plan_file, f"resume={restart}", f"first={begin}", f"salt={salt}"], before)
+        words = [f"resume={restart}", f"first={begin}", f"salt={salt}"]
+        self.count("resumed")
+        self.run_once(self.state.resumed(begin, salt), words, WAYS_OF_RESUMES, None if restart == "start" else restart)
 
     def last_step(self):
         with h5py.File(self.path, "r") as file:
             actual = int(file.attrs.get("actual_steps", 0))
-        return actual - 1 if actual > self.plan.first else None
+        return actual - 1 if actual > self.state.plan.first else None
 
-    def salts(self, history):
-        def of(steps):
-            salts = plans.numpy.zeros(len(steps), dtype=plans.numpy.uint64)
-            for begin, salt in history:
-                salts[steps >= begin] = salt
-            return salts
-        return of
-
-    def run_once(self, words, before=None):
-        """Runs the writer; judges the file. After a kill in the middle of taking it up, it may still be the old one."""
-        moment, self.was_there = Moment(self.chance), self.path.exists()
-        self.result.what += f"; {' '.join(str(word).rpartition('/')[2] for word in words)} killed {moment}"
-        text, killed, status, seen = run_and_kill([self.build / "test/campaign/writer", self.path, *words], moment,
-                                                  self.directory, self.path)
+    def run_once(self, new, words, ways, kept=None):
+        """Runs the writer, which is to bring the file into a new state, and judges it. Rows of all steps up to `kept`
+        must be there whatever happens."""
+        moment = Moment(self.chance, ways)
+        self.result.what += f"{new.plan_file.name} {' '.join(words)} killed {moment}; "
+        command = [self.build / "test/campaign/writer", self.path, new.plan_file, *words]
+        text, killed, status, seen = run_and_kill(command, moment, self.directory, self.path)
         report = verdict.Report(text)
         self.result.kills += killed
         self.result.finished += not killed
         verdict.require(report.failed is None and (killed or status == 0), "the writer failed:", status, report.failed,
                         (self.directory / "stderr").read_text())
         verdict.require(killed or report.closed, "the writer ended without closing")
-        self.judge(report, seen, before)
-
-    def judge(self, report, seen, before):
+        if report.flushed is None:
+            report.flushed = kept
         if not self.path.exists():
-            verdict.require(not report.created and not self.was_there, "there is no file")
-            return
+            verdict.require(not report.created and self.state is None, "there is no file")
+        elif not self.is_as_before(new, report):
+            self.judge(new, report, seen)
+
+    def is_as_before(self, new, report):
+        """Whether the file is still that of the run before, as it may be as long as no step was logged."""
+        if self.state is None or report.logged:
+            return False
+        try:
+            rows = verdict.check_log(self.path, self.state.plan, verdict.Report(""), self.state.salts)
+        except (verdict.Violation, KeyError):
+            return False
+        if rows == self.state.rows:
+            self.count("as before")
+            return True
+        return False
+
+    def judge(self, new, report, seen):
         seed, _ = verdict.plan_of(self.path)
-        if self.was_there and not report.logged:
-            # The old file is there until the new state is, as a whole.
-            old_plan, old_history = before
-            try:
-                self.rows = verdict.check_log(self.path, old_plan, verdict.Report(""), self.salts(old_history))
-                self.plan, self.history = before
-                return
-            except (verdict.Violation, KeyError):
-                if not report.created and self.plan is old_plan:
-                    raise
-        verdict.require(seed in (None, str(self.plan.seed)), "the file is of another run")
-        self.rows = verdict.check_log(self.path, self.plan, report, self.salts(self.history))
-        if seen is not None and seen[0] == str(self.plan.seed):
-            verdict.check_live(self.rows, seen[1])
-            self.result.counts["watched"] = self.result.counts.get("watched", 0) + 1
+        verdict.require(seed in (None, str(new.plan.seed)), "the file is of another run")
+        new.rows = verdict.check_log(self.path, new.plan, report, new.salts)
+        if seen is not None and seen[0] == str(new.plan.seed) and len(new.history) == 1:
+            verdict.check_live(new.rows, seen[1])
+            self.count("watched")
+        self.state = new
         self.look_otherwise()
-        self.result.rows += sum((self.rows or {}).values())
+        self.result.rows += sum((new.rows or {}).values())
         self.result.bytes += self.path.stat().st_size
 
     def look_otherwise(self):
         if self.chance.random() < 0.2:
             verdict.check_with_our_reader(self.build, self.path)
-            self.result.counts["our reader"] = self.result.counts.get("our reader", 0) + 1
+            verdict.check_with_our_tool(self.build, self.path)
+            self.count("our reader")
         if self.chance.random() < 0.1:
             verdict.check_with_hdf5_tools(self.path, whole=self.path.stat().st_blocks < 2000)
-            self.result.counts["h5dump, h5ls"] = self.result.counts.get("h5dump, h5ls", 0) + 1
+            self.count("h5dump, h5ls")
+
+    def count(self, what):
+        self.result.counts[what] = self.result.counts.get(what, 0) + 1
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Many cases
 
 
-def run_case(build, seed, number, keep):
+def run_case(build, seed, number, keep, again=0.1):
     """Runs a case in a directory of its own, which stays if it was kept or something was violated."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix=f"trajlog-{seed}-{number}-", dir=keep))
     kind = examples.ExampleCase if number % 5 == 4 else SyntheticCase
-    case = kind(build, directory, seed, number)
+    case = kind(build, directory, seed, number, again)
     try:
         case.run()
     except Exception as error:
@@ -252,11 +271,6 @@ def run_case(build, seed, number, keep):
     if keep is None and not case.result.violation:
         shutil.rmtree(directory)
     return case.result
-
-
-def run_cases(build, seed, numbers, keep=None):
-    """The results of these cases, one after the other."""
-    return [run_case(build, seed, number, keep) for number in numbers]
 
 
 class Totals:
@@ -278,14 +292,14 @@ class Totals:
                 f"{self.rows} rows and {self.bytes / 1e6:.0f} MB judged{others}")
 
 
-def run_campaign(build, seed, count, jobs, keep=None, first=0, tell=None):
+def run_campaign(build, seed, count, jobs, keep=None, first=0, again=0.1, tell=None):
     """Cases until `count` processes were killed. A judge that dies (which h5py must not) ends the campaign."""
     totals, number = Totals(), first
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         waiting = set()
-        while waiting or totals.kills < count:
-            while len(waiting) < 2 * jobs and totals.kills + len(waiting) < count:
-                waiting.add(pool.submit(run_case, build, seed, number, keep))
+        while waiting or totals.kills < count and len(totals.violations) < ENOUGH:
+            while len(waiting) < 2 * jobs and totals.kills + len(waiting) < count and len(totals.violations) < ENOUGH:
+                waiting.add(pool.submit(run_case, build, seed, number, keep, again))
                 number += 1
             done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
@@ -309,17 +323,19 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--case", type=int, default=None)
+    parser.add_argument("--again", type=float, default=0.1, help="so many cases are resumed or replaced, too")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=pathlib.Path, default=None)
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().getrandbits(31)
     build = arguments.build.resolve()
     if arguments.case is not None:
-        result = run_case(build, seed, arguments.case, arguments.keep)
+        result = run_case(build, seed, arguments.case, arguments.keep, arguments.again)
         print(result)
         return 1 if result.violation else 0
     print(f"seed {seed}", flush=True)
-    totals = run_campaign(build, seed, arguments.count, arguments.jobs, arguments.keep, tell=tell_progress)
+    totals = run_campaign(build, seed, arguments.count, arguments.jobs, arguments.keep,
+                          again=arguments.again, tell=tell_progress)
     print(f"seed {seed}: {totals}")
     return 1 if totals.violations else 0
 

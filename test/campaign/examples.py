@@ -42,47 +42,70 @@ def random_config(chance):
     return config
 
 
+def can_resume(program):
+    return "--resume" in subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+
+
 class ExampleCase:
-    def __init__(self, build, directory, seed, number):
-        self.build, self.directory = build, directory
+    """A run that is killed; some of them are resumed, killed again, and at last run to their end."""
+
+    def __init__(self, build, directory, seed, number, again=0.1):
+        self.build, self.directory, self.again = build, directory, again
         self.chance = random.Random(f"{seed} {number}")
-        self.path = directory / "run.h5"
+        self.path, self.whole = directory / "run.h5", directory / "whole.h5"
         self.result = campaign.Result(number, "", 0, 0)
+        self.rows = {}
 
     def run(self):
         program, arguments = random_arguments(self.chance)
-        moment = campaign.Moment(self.chance)
-        self.result.what = f"{program} {' '.join(arguments)} killed {moment}"
-        whole = self.directory / "whole.h5"
+        self.result.what = f"{program} {' '.join(arguments)}; "
         command = [self.build / "examples" / program, *arguments, "--quiet"]
-        subprocess.run([*command, "--out", whole], check=True, stdin=subprocess.DEVNULL, timeout=campaign.LONGEST)
+        subprocess.run([*command, "--out", self.whole], check=True, stdin=subprocess.DEVNULL, timeout=campaign.LONGEST)
         config = self.directory / "config.json"
         config.write_text(json.dumps(random_config(self.chance)))
-        self.kill([*command, "--config", config, "--out", self.path], moment)
-        rows = self.judge(whole)
-        whole.unlink()
-        return rows
+        command += ["--config", config, "--out", self.path]
+        resumes = can_resume(command[0])
+        if resumes:
+            command += ["--checkpoint", str(self.chance.choice([1, 10, 100, 1000]))]
+        self.kill(command, campaign.Moment(self.chance))
+        if resumes and self.chance.random() < self.again:
+            self.go_on([*command, "--resume"])
+        self.whole.unlink()
+        self.count("examples")
+
+    def go_on(self, command):
+        for _ in range(self.chance.randint(0, 3)):
+            self.count("examples resumed")
+            self.kill(command, campaign.Moment(self.chance, campaign.WAYS_OF_RESUMES))
+        self.count("examples resumed to their end")
+        moment = campaign.Moment(self.chance, {"never": 1})
+        self.kill(command, moment)
 
     def kill(self, command, moment):
-        if moment.when == "closing":
-            moment.when = "any"
-        _, killed, status, self.seen = campaign.run_and_kill(command, moment, self.directory, self.path)
+        # These programs say nothing that one could wait for.
+        if moment.when in ("created", "closing"):
+            moment.when, moment.seconds = "start", self.chance.uniform(0, 0.04)
+        self.result.what += f"{' '.join(map(str, command[-3:]))} killed {moment}; "
+        _, killed, status, seen = campaign.run_and_kill(command, moment, self.directory, self.path)
         self.result.kills += killed
         self.result.finished += not killed
         verdict.require(killed or status == 0, "exit status", status, (self.directory / "stderr").read_text())
-        self.killed = killed
+        self.judge(killed, seen, "--resume" in command)
 
-    def judge(self, whole):
+    def judge(self, killed, seen, resumed):
         if not self.path.exists():
-            verdict.require(self.killed, "there is no file")
+            verdict.require(killed and not self.rows, "there is no file")
             return
-        with h5py.File(self.path, "r") as file, h5py.File(whole, "r") as other:
-            rows = check_against(file, other, not self.killed)
-        if self.seen is not None:
-            verdict.check_live(rows, self.seen[1])
+        with h5py.File(self.path, "r") as file, h5py.File(self.whole, "r") as whole:
+            rows = check_against(file, whole, not killed)
+        if seen is not None and not resumed:
+            verdict.check_live(rows, seen[1])
+        self.rows = rows
         self.result.rows += sum(rows.values())
         self.result.bytes += self.path.stat().st_size
-        self.result.counts["examples"] = 1
+
+    def count(self, what):
+        self.result.counts[what] = self.result.counts.get(what, 0) + 1
 
 
 def check_against(file, whole, complete):

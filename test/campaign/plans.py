@@ -43,7 +43,7 @@ class Field:
 @dataclasses.dataclass
 class Group:
     name: str
-    kind: str  # once, every, steps
+    kind: str  # once, every, steps, checkpoint
     fields: list
     interval: int = 1
     start: int = 0
@@ -90,6 +90,14 @@ class Plan:
     pause: int = 0
     once_salt: int = 0
     options: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def logged_groups(self):
+        return [group for group in self.groups if group.kind != "checkpoint"]
+
+    @property
+    def checkpoint(self):
+        return next((group for group in self.groups if group.kind == "checkpoint"), None)
 
     @property
     def drops(self):
@@ -215,12 +223,18 @@ def random_plan(seed, most_bytes=40 << 20):
         fields = [random_field(chance, chance.choice(["small frames", "scalars", "compressed"]), f"constant{i}")
                   for i in range(chance.randint(1, 4))]
         groups.insert(chance.randint(0, len(groups)), Group("once", "once", fields))
+    if chance.random() < 0.4:
+        fields = [random_field(chance, chance.choice(["small frames", "scalars"]), f"state{i}")
+                  for i in range(chance.randint(1, 4))]
+        groups.append(Group("checkpoint", "checkpoint", fields))
     # As the writer counts them.
     for number, field in enumerate(field for group in groups for field in group.fields):
         field.number = number
-    rate = sum((group.bytes + 16) / group.interval for group in groups if group.kind != "once")
+    rate = sum((group.bytes + 16) / group.interval for group in groups if group.kind in ("every", "steps"))
     plan = Plan(seed, kind, groups, first, once_salt=chance.getrandbits(63))
     plan.count = max(1, min(int(most_bytes / rate), chance.choice([20, 1000, 20000])))
+    groups[-1].interval = chance.choice([1, 10, 100, max(1, plan.count // 4)]) if groups[-1].kind == "checkpoint" else \
+        groups[-1].interval
     if chance.random() < 0.2:
         chance.choice(groups).with_last = 1
         plan.options["total_steps"] = plan.count

@@ -43,11 +43,12 @@ class Report:
     def __init__(self, text):
         self.lines = text.split("\n")[:-1]
         self.created = self.logged = self.closing = self.closed = False
-        self.flushed = self.dropped = self.failed = None
+        self.flushed = self.dropped = self.failed = self.checkpointed = None
         for line in self.lines:
             word, _, rest = line.strip().partition(" ")
-            if word == "flushed":
+            if word in ("flushed", "checkpointed"):
                 self.flushed = int(rest)
+                self.checkpointed = int(rest) if word == "checkpointed" else self.checkpointed
             elif word == "closing":
                 self.closing, self.dropped = True, int(rest)
             elif word == "failed":
@@ -133,6 +134,28 @@ def check_reported(plan, group, steps, report, drops):
             "but missing:", missing[:5].tolist())
 
 
+def check_checkpoints(plan, file, report, salts):
+    """Those that count as complete are right; the newest is at least the last one reported, and no older than a row's
+    step behind it. Returns their steps, the newest first."""
+    where, group = file["checkpoint"], plan.checkpoint
+    order = [slot for slot in numpy.argsort(-where["sequence"][()]) if where["sequence"][slot] > 0]
+    steps = where["step"][()][order]
+    for slot, step in zip(order, steps):
+        one = numpy.array([step])
+        require(same_bytes(where["time"][slot:slot + 1], plan.time(one)), "time of the checkpoint of step", step)
+        for field in group.fields:
+            expected = plans.frame_bytes(field, salts(one), one)
+            require(same_bytes(where[field.name][slot:slot + 1], expected), "checkpoint of step", step, field.name)
+    require((numpy.diff(steps) < 0).all(), "steps of the checkpoints, newest first:", steps)
+    if report.checkpointed is not None:
+        require(len(steps) and steps[0] >= report.checkpointed, "checkpoints of the steps", steps, "; reported",
+                report.checkpointed)
+    if len(steps):
+        require(steps[0] < int(file.attrs["actual_steps"]), "a checkpoint of step", steps[0], "and rows only before",
+                int(file.attrs["actual_steps"]))
+    return [int(step) for step in steps]
+
+
 def check_last_step(plan, file, report):
     actual = int(file.attrs["actual_steps"])
     last = plan.first + plan.count
@@ -168,10 +191,10 @@ def check_log(path, plan, report, salts=None):
             require(not report.logged, "there are no groups, though a step was logged")
             require(not list(file), "a file without a schema has", list(file))
             return None
-        require(json.loads(file.attrs["group_names"]) == [group.name for group in plan.groups], "group_names")
+        require(json.loads(file.attrs["group_names"]) == [group.name for group in plan.logged_groups], "group_names")
         json.loads(file.attrs["trajlog_schema"])
         drops, rows = read_drops(file), {}
-        for group in plan.groups:
+        for group in plan.logged_groups:
             if group.kind == "once":
                 check_once(plan, group, file)
                 continue
@@ -181,6 +204,8 @@ def check_log(path, plan, report, salts=None):
             check_rows(plan, group, steps, salts, file)
             check_reported(plan, group, steps, report, drops)
         check_last_step(plan, file, report)
+        if plan.checkpoint:
+            check_checkpoints(plan, file, report, salts)
         if report.closed:
             require(drops[:, 2].sum() == report.dropped, "dropped", drops[:, 2].sum(), "but counted", report.dropped)
         return rows
@@ -209,6 +234,18 @@ def check_with_hdf5_tools(path, whole):
     """h5ls and h5dump show the file; with `whole`, h5dump reads all data."""
     run_quietly("h5ls", "-r", path)
     run_quietly("h5dump", *([] if whole else ["-H"]), path)
+
+
+def check_with_our_tool(build, path):
+    """`trajlog check` finds nothing, but a journal that a killed resume has left; with that, `trajlog recover` ends what
+    was begun."""
+    result = subprocess.run([build / "trajlog", "check", path], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                            timeout=120, check=False)
+    if result.returncode == 1 and "journal" in result.stdout + result.stderr:
+        run_quietly(build / "trajlog", "recover", path)
+        result = subprocess.run([build / "trajlog", "check", path], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, timeout=120, check=False)
+    require(result.returncode == 0, "trajlog check:", result.returncode, result.stdout[-500:], result.stderr[-500:])
 
 
 def check_with_our_reader(build, path):

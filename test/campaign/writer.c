@@ -8,8 +8,8 @@
  * The 64-bit word k of a field's frame is mix(mix(mix(salt + field) + step) + k) & mask, where `field` is the field's
  * number in the whole plan; what a word makes of elements, set_field says. plans.py computes the same.
  *
- * Lines: "created", "logged STEP" (the first one), "flushed STEP" (all steps up to it), "closing DROPPED", "closed",
- * "failed NUMBER MESSAGE". Each is written when the call has returned. Exit status: 0, or the number of the status. */
+ * Lines: "created", "logged STEP" (the first one), "flushed STEP" (all steps up to it), "checkpointed STEP", "closing
+ * DROPPED", "closed", "failed NUMBER MESSAGE". Each is written when the call has returned. Exit status: 0, or the number of the status. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ struct planned_field {
 
 struct planned_group {
     char name[64];
-    char kind[16]; /* once, every, steps */
+    char kind[16]; /* once, every, steps, checkpoint */
     int64_t interval, start, stop;
     bool with_first, with_last;
     int64_t steps[MAXIMUM_STEPS];
@@ -51,6 +51,7 @@ struct plan {
     int64_t first, count, flush_every, sync_every, pause, once_salt;
     uint64_t salt;
     trajlog_options options;
+    int64_t checkpoint_every;
     struct planned_group groups[MAXIMUM_GROUPS];
     size_t group_count;
     char seed[32];
@@ -111,12 +112,18 @@ static void set_field(struct planned_field *field, uint64_t salt, int64_t step)
         for (size_t i = 0; i < field->elements; i++) set_text(field->data + i * size, size);
 }
 
+static bool is_of_kind(const struct planned_group *group, const char *kind)
+{
+    return strcmp(group->kind, kind) == 0;
+}
+
 static bool is_due(const struct plan *plan, const struct planned_group *group, int64_t step, int64_t begin)
 {
-    if (strcmp(group->kind, "once") == 0) return step == begin;
+    if (is_of_kind(group, "once")) return step == begin;
+    if (is_of_kind(group, "checkpoint")) return step % group->interval == 0;
     if (group->with_last && step == plan->first + plan->count - 1) return true;
     if (group->with_first && step == begin) return true;
-    if (strcmp(group->kind, "every") == 0)
+    if (is_of_kind(group, "every"))
         return step >= group->start && step < group->stop && (step - group->start) % group->interval == 0;
     for (size_t i = 0; i < group->step_count; i++)
         if (group->steps[i] == step) return true;
@@ -128,7 +135,7 @@ static void set_data(struct plan *plan, int64_t step, int64_t begin)
 {
     for (size_t g = 0; g < plan->group_count; g++) {
         struct planned_group *group = &plan->groups[g];
-        bool is_once = strcmp(group->kind, "once") == 0;
+        bool is_once = is_of_kind(group, "once");
         if (!is_due(plan, group, step, begin)) continue;
         for (size_t i = 0; i < group->field_count; i++)
             set_field(&group->fields[i], is_once ? (uint64_t)plan->once_salt : plan->salt, is_once ? 0 : step);
@@ -170,6 +177,7 @@ static void read_group(struct plan *plan, char *line)
     snprintf(group->name, sizeof group->name, "%s", next_word(&line));
     snprintf(group->kind, sizeof group->kind, "%s", next_word(&line));
     group->interval = next_integer(&line);
+    if (is_of_kind(group, "checkpoint")) plan->checkpoint_every = group->interval;
     group->start = next_integer(&line);
     group->stop = next_integer(&line);
     group->with_first = next_integer(&line) != 0;
@@ -251,12 +259,16 @@ static void read_plan(struct plan *plan, const char *path)
  * The run
  * ------------------------------------------------------------------------------------------------------------------ */
 
+static double time_of(const struct plan *plan, int64_t step)
+{
+    return 0.5 * (double)(step - plan->first);
+}
+
 static trajlog_frequency frequency_of(const struct planned_group *group)
 {
     trajlog_frequency frequency;
-    if (strcmp(group->kind, "once") == 0) return trajlog_once();
-    if (strcmp(group->kind, "every") == 0)
-        frequency = trajlog_every_between(group->interval, group->start, group->stop);
+    if (is_of_kind(group, "once")) return trajlog_once();
+    if (is_of_kind(group, "every")) frequency = trajlog_every_between(group->interval, group->start, group->stop);
     else frequency = trajlog_at_steps(group->steps, group->step_count);
     if (group->with_first) frequency = trajlog_with_first(frequency);
     if (group->with_last) frequency = trajlog_with_last(frequency);
@@ -269,11 +281,14 @@ static void declare(struct plan *plan, trajlog_writer *log)
     (void)trajlog_set_metadata(log, "plan", plan->seed);
     for (size_t g = 0; g < plan->group_count; g++) {
         struct planned_group *planned = &plan->groups[g];
-        trajlog_group *group = trajlog_add_group(log, planned->name, frequency_of(planned));
+        bool is_checkpoint = is_of_kind(planned, "checkpoint");
+        trajlog_group *group =
+            is_checkpoint ? trajlog_add_checkpoint(log) : trajlog_add_group(log, planned->name, frequency_of(planned));
         for (size_t i = 0; i < planned->field_count; i++) {
-            struct planned_field *field = &planned->fields[i];
-            (void)trajlog_set_storage(
-                trajlog_add_field(group, field->name, field->type, field->shape, field->data, NULL), &field->storage);
+            struct planned_field *planned_field = &planned->fields[i];
+            trajlog_field *field = trajlog_add_field(group, planned_field->name, planned_field->type,
+                                                     planned_field->shape, planned_field->data, NULL);
+            if (!is_checkpoint) (void)trajlog_set_storage(field, &planned_field->storage);
         }
     }
 }
@@ -281,25 +296,22 @@ static void declare(struct plan *plan, trajlog_writer *log)
 static trajlog_status open_log(const struct plan *plan, trajlog_writer **log, const char *path)
 {
     if (plan->resume == NULL) return trajlog_create(log, path, &plan->options);
-#ifdef TRAJLOG_FROM_THE_START
     int64_t step = strcmp(plan->resume, "start") == 0 ? TRAJLOG_FROM_THE_START : strtoll(plan->resume, NULL, 10);
     return trajlog_resume(log, path, step, &plan->options);
-#else
-    fail("resume", "this library has none");
-    return TRAJLOG_UNSUPPORTED;
-#endif
 }
 
-/* Flushes now and then; returns the log's status. */
-static trajlog_status flush_at(const struct plan *plan, trajlog_writer *log, int64_t step)
+/* Checkpoints, syncs and flushes now and then; returns the log's status. */
+static trajlog_status secure(const struct plan *plan, trajlog_writer *log, int64_t step)
 {
     trajlog_status status = TRAJLOG_OK;
-#ifdef TRAJLOG_FROM_THE_START
-    if (plan->sync_every > 0 && step % plan->sync_every == 0) {
+    if (plan->checkpoint_every > 0 && step % plan->checkpoint_every == 0) {
+        status = trajlog_checkpoint(log, step, time_of(plan, step));
+        if (status == TRAJLOG_OK) tell("checkpointed %" PRId64 " ", step);
+    }
+    if (status == TRAJLOG_OK && plan->sync_every > 0 && step % plan->sync_every == 0) {
         status = trajlog_sync(log);
         if (status == TRAJLOG_OK) tell("flushed %" PRId64 " ", step);
     }
-#endif
     if (status != TRAJLOG_OK || plan->flush_every == 0 || step % plan->flush_every != 0) return status;
     status = trajlog_flush(log);
     if (status == TRAJLOG_OK) tell("flushed %" PRId64 " ", step);
@@ -310,10 +322,10 @@ static trajlog_status run(struct plan *plan, trajlog_writer *log, int64_t begin)
 {
     for (int64_t step = begin; step < plan->first + plan->count; step++) {
         set_data(plan, step, begin);
-        trajlog_status status = trajlog_log(log, step, 0.5 * (double)(step - plan->first));
+        trajlog_status status = trajlog_log(log, step, time_of(plan, step));
         if (status != TRAJLOG_OK && status != TRAJLOG_TIMED_OUT && status != TRAJLOG_QUEUE_FULL) return status;
         if (step == begin) tell("logged %" PRId64 " ", step);
-        status = flush_at(plan, log, step);
+        status = secure(plan, log, step);
         if (status != TRAJLOG_OK) return status;
         if (plan->pause > 0)
             nanosleep(&(struct timespec){.tv_sec = plan->pause / 1000000, .tv_nsec = plan->pause % 1000000 * 1000},
@@ -344,13 +356,6 @@ static trajlog_status write_log(struct plan *plan, const char *path, int64_t beg
 int main(int argc, char **argv)
 {
     static struct plan plan;
-    if (argc == 2 && strcmp(argv[1], "--resume") == 0) {
-#ifdef TRAJLOG_FROM_THE_START
-        return 0;
-#else
-        return 1;
-#endif
-    }
     if (argc < 3) fail("usage", "writer FILE PLAN [KEY=VALUE...]");
     plan.options = trajlog_default_options();
     plan.options.program = "writer";
