@@ -1,10 +1,13 @@
 /* trajlog_log allocates nothing once the log runs: every allocation of this thread is counted. A program of its own,
- * because it takes the place of malloc. */
+ * because it takes the place of malloc. Nor does it call libhdf5. */
 #include "harness.h"
 
 #include <errno.h>
+#include <hdf5.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "trajlog.h"
@@ -135,8 +138,86 @@ static void a_step_allocates_nothing(void **state)
     unlink(path);
 }
 
+/* A thread that holds this library's lock and is inside libhdf5, where that is thread-safe alone, until it may leave. */
+struct guest {
+    sem_t entered, leave;
+    int overdue; /* nobody let it go: the others seem to wait for it */
+};
+
+static herr_t stay(hid_t id, const char *name, void *context)
+{
+    (void)id, (void)name;
+    struct guest *guest = context;
+    struct timespec deadline;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += 60;
+    sem_post(&guest->entered);
+    int left;
+    while ((left = sem_timedwait(&guest->leave, &deadline)) != 0 && errno == EINTR) {
+    }
+    guest->overdue = left != 0;
+    return 1;
+}
+
+static void *visit(void *context)
+{
+    trajlog_hdf5_lock();
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    int result = H5Piterate(properties, NULL, stay, context);
+    H5Pclose(properties);
+    trajlog_hdf5_unlock();
+    return result == 1 ? NULL : context;
+}
+
+static int64_t commits(const trajlog_writer *log)
+{
+    trajlog_statistics now = {.struct_size = sizeof now};
+    assert_int_equal(trajlog_get_statistics(log, &now), TRAJLOG_OK);
+    return now.commits;
+}
+
+static void a_step_does_not_call_libhdf5(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/trajlog-allocation-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    trajlog_options options = trajlog_default_options();
+    options.existing = TRAJLOG_REPLACE;
+    options.flush_seconds = 1e-9;
+    trajlog_writer *log = NULL;
+    assert_int_equal(trajlog_create(&log, path, &options), TRAJLOG_OK);
+    declare(log);
+    assert_int_equal(trajlog_log(log, 0, 0.0), TRAJLOG_OK);
+    assert_int_equal(trajlog_flush(log), TRAJLOG_OK);
+    int64_t before = commits(log);
+
+    struct guest guest = {.overdue = 0};
+    assert_int_equal(sem_init(&guest.entered, 0, 0), 0);
+    assert_int_equal(sem_init(&guest.leave, 0, 0), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, visit, &guest), 0);
+    while (sem_wait(&guest.entered) != 0) assert_int_equal(errno, EINTR);
+    for (int64_t step = 1; step < 1000; step++) {
+        value = (double)step;
+        assert_int_equal(trajlog_log(log, step, 0.0), TRAJLOG_OK);
+    }
+    assert_int_equal(commits(log), before); /* the worker does have to wait */
+    sem_post(&guest.leave);
+    void *result = &guest;
+    pthread_join(thread, &result);
+    assert_null(result);
+    assert_int_equal(guest.overdue, 0);
+    sem_destroy(&guest.entered);
+    sem_destroy(&guest.leave);
+    assert_int_equal(trajlog_close(&log), TRAJLOG_OK);
+    unlink(path);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_step_allocates_nothing),
+    cmocka_unit_test(a_step_does_not_call_libhdf5),
 };
 
 TEST_MAIN(tests)
