@@ -60,13 +60,20 @@ static trajlog_status load_text(struct store *store, hid_t object, const char *n
     return store->failure.status;
 }
 
+/* Takes the text, which is freed. In its place: making the attribute anew would move messages between the chunks of the
+ * object's header, which may lie on two pages, so that a kill could come between. */
 static trajlog_status replace_text(struct store *store, hid_t object, const char *name, char *text)
 {
-    if (H5Aexists(object, name) > 0 && H5Adelete(object, name) < 0) {
-        free(text);
-        return hdf5_error(&store->failure, "%s: cannot replace the attribute \"%s\"", store->path, name);
-    }
-    return define_json(store, object, name, text);
+    if (!text) return store_fail_memory(store);
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    hid_t type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
+    const char *value = text;
+    if (type < 0 || H5Tis_variable_str(type) <= 0 || H5Awrite(attribute, type, &value) < 0)
+        hdf5_error(&store->failure, "%s: cannot replace the attribute \"%s\"", store->path, name);
+    if (type >= 0) H5Tclose(type);
+    if (attribute >= 0) H5Aclose(attribute);
+    free(text);
+    return store->failure.status;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -815,35 +815,55 @@ static void a_second_writer_is_kept_out(void **state)
  * Tests: crashes
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Fails the k-th operation of a resume, for each k: afterwards there are the old rows, or the new ones. */
+enum outcome { NOTHING_FAILED, WAS_TOLD, HARMLESS, NOT_TOLD };
+
+/* Resumes, with a disk that fails from the k-th operation on. */
+static enum outcome resume_on_failing_disk(long k)
+{
+    struct recorder recorder = {.mode = FAULT_ALWAYS, .number = ENOSPC, .at = k};
+    const struct driver_io io = recorder_io(&recorder);
+    store_io = &io;
+    trajlog_status status = try_resume(9);
+    if (status == TRAJLOG_OK) {
+        status = store_define(scene.store, scene.schema, &scene.error);
+        if (status == TRAJLOG_OK) status = store_start(scene.store, &scene.error);
+        trajlog_status closed = store_close(scene.store, NULL);
+        if (status == TRAJLOG_OK) status = closed;
+    }
+    if (recorder.failures == 0) return NOTHING_FAILED;
+    if (status != TRAJLOG_OK) return WAS_TOLD;
+    /* The last one closes the journal, which is removed by then. */
+    return recorder.count == k ? HARMLESS : NOT_TOLD;
+}
+
+/* In a process of its own, since libhdf5 forgets to free much where it cannot read. */
+static enum outcome resume_elsewhere(long k)
+{
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) _exit((int)resume_on_failing_disk(k));
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    return (enum outcome)WEXITSTATUS(status);
+}
+
+/* For each k: afterwards there are the old rows, or the new ones. */
 static void a_resume_that_fails_leaves_old_or_new_rows(void **state)
 {
     (void)state;
+    enum outcome outcome = WAS_TOLD;
     declare();
-    for (long k = 1, failures = 1; failures > 0; k++) {
-        struct recorder recorder = {.mode = FAULT_ALWAYS, .number = ENOSPC, .at = k};
-        const struct driver_io io = recorder_io(&recorder);
+    for (long k = 1; outcome != NOTHING_FAILED; k++) {
         killed(new_run, 0, 20, 4);
-        store_io = &io;
-        trajlog_status status = try_resume(9);
-        if (status == TRAJLOG_OK) {
-            status = store_define(scene.store, scene.schema, &scene.error);
-            if (status == TRAJLOG_OK) status = store_start(scene.store, &scene.error);
-            trajlog_status closed = store_close(scene.store, NULL);
-            if (status == TRAJLOG_OK) status = closed;
-        }
-        store_io = &fast_io;
-        failures = recorder.failures;
-        /* The last one closes the journal, which is removed by then. */
-        if (failures > 0 && status == TRAJLOG_OK && recorder.count > k)
-            fail_msg("operation %ld of %ld failed, and nobody was told", k, recorder.count);
-        /* What a reader sees that minds the journal, which another resume does. */
+        outcome = resume_elsewhere(k);
+        if (outcome == NOT_TOLD) fail_msg("operation %ld failed, and nobody was told", k);
+        /* A reader minds the journal, as another resume does. */
         OK(try_resume(INT64_MAX));
         OK(store_define(scene.store, scene.schema, &scene.error));
         int64_t rows = store_rows(scene.store, 1);
         close_store();
-        assert_true(rows == 20 || rows == 10);
-        if (status == TRAJLOG_OK) assert_int_equal(rows, 10);
+        assert_true(rows == 10 || (rows == 20 && outcome == WAS_TOLD));
         resume(rows - 1);
         close_store();
         expect_steps(rows);
