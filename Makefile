@@ -213,6 +213,9 @@ tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) ## build the tests, without running th
 test: tests ## all tests: the C tests, and the Python tests that look at the files from outside
 	$(PYTEST) $(PYTEST_FLAGS) $(TESTS)
 
+test-hdf5-matrix: ## the tests against the HDF5 of Debian 12, 13 and sid, each in a debootstrap folder (root only)
+	scripts/hdf5-matrix
+
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 TSAN_FLAGS = -fsanitize=thread
 # Left out: what is not about our code at run time, or about LAMMPS's and MPI's as well, or measures memory.
