@@ -297,12 +297,12 @@ clean: ## remove what was built
 	rm -rf $(BUILD) $(DEMO)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 	@echo 'Variables: CC CFLAGS LDFLAGS BUILD WERROR=1 V=1 PYTHON prefix DESTDIR HDF5_CFLAGS HDF5_LIBS PYTEST_FLAGS'
 
 FORCE:
 
-.PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-asan test-tsan \
+.PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-hdf5-matrix test-asan test-tsan \
     kill-test test-valgrind lint format install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 endif
