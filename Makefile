@@ -238,6 +238,9 @@ test-tsan: ## queue, worker and writer under ThreadSanitizer
 test-valgrind: tests ## the C tests under valgrind
 	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full' $(PYTEST) $(PYTEST_FLAGS) test/unit
 
+long-test: tests ## 10^6 scalar rows, and 10^5 frames of 1000 particles (2.4 GB): memory and cost stay flat
+	TRAJLOG_LONG=1 $(PYTEST) -rP $(PYTEST_FLAGS) test/outside/test_writer_file.py -k memory_does_not_grow
+
 kill-test: tests ## 200 random kills, which are part of the tests too
 	$(PYTEST) $(PYTEST_FLAGS) test/campaign/test_kill.py
 
@@ -303,6 +306,6 @@ help: ## this list
 FORCE:
 
 .PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-hdf5-matrix test-asan test-tsan \
-    kill-test test-valgrind lint format install uninstall clean help FORCE
+    long-test kill-test test-valgrind lint format install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 endif

@@ -1,16 +1,18 @@
 /* Logs values that follow from step and place alone, so that a test can compute anew what must be in the file:
  *
- *     write_log FILE KIND STEPS [synchronous | committing]
+ *     write_log FILE KIND STEPS [synchronous | committing | measured]
  *
  * KIND: "types": every element type, scalar and array; "layouts": one array through views of every sort; "scalars": a
  * few scalars each step, and nothing else; "particles": 1000 particles each step; "metadata": one step, and all the
- * texts that a log takes. "committing": after every 20 rows. A failure prints its message on the standard error stream;
+ * texts that a log takes. "committing": after every 20 rows. "measured": prints the most memory that was resident, KiB,
+ * and the processor time that was spent outside of the system, seconds. A failure prints its message on the standard error stream;
  * the exit status is the status' number. */
 #include <complex.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "trajlog.h"
 
@@ -219,16 +221,37 @@ static trajlog_status write_log(const char *path, size_t kind, int64_t steps, co
     return trajlog_close(&log);
 }
 
+/* Not what getrusage says: that is no less than the memory of the process that started this one. */
+static long most_resident_kib(void)
+{
+    char line[200];
+    long kib = -1;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && kib < 0 && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "VmHWM: %ld", &kib) != 1) kib = -1;
+    if (file != NULL) fclose(file);
+    return kib;
+}
+
+static void print_measurements(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return;
+    printf("%ld %.6f\n", most_resident_kib(), (double)usage.ru_utime.tv_sec + 1e-6 * (double)usage.ru_utime.tv_usec);
+}
+
 int main(int argc, char **argv)
 {
     size_t kind = 0, count = sizeof kinds / sizeof kinds[0];
     while (argc >= 4 && kind < count && strcmp(argv[2], kinds[kind].name) != 0) kind++;
     if (argc < 4 || kind == count) {
-        fputs("usage: write_log FILE types|layouts|scalars|particles|metadata STEPS [synchronous|committing]\n",
-              stderr);
+        fputs(
+            "usage: write_log FILE types|layouts|scalars|particles|metadata STEPS [synchronous|committing|measured]\n",
+            stderr);
         return 100;
     }
     trajlog_status status = write_log(argv[1], kind, strtoll(argv[3], NULL, 10), argc > 4 ? argv[4] : "");
     if (status != TRAJLOG_OK) fprintf(stderr, "%s\n", trajlog_message(NULL));
+    if (argc > 4 && strcmp(argv[4], "measured") == 0) print_measurements();
     return (int)status;
 }
