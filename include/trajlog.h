@@ -401,6 +401,13 @@ typedef enum trajlog_compression {
     TRAJLOG_COMPRESSION_NONE = 1,
     TRAJLOG_COMPRESSION_DEFLATE = 2 /* shuffle and deflate: HDF5's own filters, which every reader has */
 } trajlog_compression;
+/* What the chunks of a field are made for; either way, all of it can be read. */
+typedef enum trajlog_access {
+    TRAJLOG_ACCESS_FRAME = 0,   /* whole frames */
+    TRAJLOG_ACCESS_PARTICLE = 1 /* series of few particles: many frames of a part of the particles, that is, of the
+                                 * field's first dimension; at least one. Takes memory for all the chunks that lie side
+                                 * by side, up to 64 MiB, or chunk_rows frames */
+} trajlog_access;
 typedef struct trajlog_storage {
     size_t struct_size;              /* sizeof(trajlog_storage) */
     int64_t chunk_rows;              /* rows per chunk; whole frames, about 1 MiB, at most 8192 */
@@ -410,15 +417,17 @@ typedef struct trajlog_storage {
     int32_t reserved;                /* 0 */
     double max_error;                /* rounds: bound of the absolute error, in the field's unit; 0: none */
     int32_t significant_digits;      /* rounds: 1 to 15 decimal digits are right, or as many as there are; 0: none */
+    trajlog_access access;           /* TRAJLOG_ACCESS_FRAME; a group of frequency `once` has one frame only */
 } trajlog_storage;
-/* Rounding makes what deflate compresses well, and what every reader reads; only one of the two, only for fields that are
- * stored as FLOAT32 or FLOAT64. TRAJLOG_COMPRESSION_DEFAULT then means deflate.
+/* Rounding makes what deflate compresses well, and what every reader reads; only one of the two, only for fields that
+ * are stored as FLOAT32 or FLOAT64. TRAJLOG_COMPRESSION_DEFAULT then means deflate.
  *
- * max_error: each value in the file differs from the simulation's by at most this, or is the nearest that the stored type
- * has (so it is where that type's own spacing is coarser). Where it pays, it is a multiple of the largest power of two
- * that allows that. significant_digits: the difference is at most half a unit of the last of these digits, subnormal
- * numbers aside, which stay as they are; so do numbers if the stored type has fewer digits. NaN, infinities and the sign
- * of -0 are kept. What was asked for is in the file, as an attribute of the dataset, and trajlog_resume minds it. */
+ * max_error: each value in the file differs from the simulation's by at most this, or is the nearest that the stored
+ * type has (so it is where that type's own spacing is coarser). Where it pays, it is a multiple of the largest power of
+ * two that allows that. significant_digits: the difference is at most half a unit of the last of these digits,
+ * subnormal numbers aside, which stay as they are; so do numbers if the stored type has fewer digits. NaN, infinities
+ * and the sign of -0 are kept. What was asked for is in the file, as an attribute of the dataset, and trajlog_resume
+ * minds it. */
 /* Status: INVALID_ARGUMENT, UNSUPPORTED (this libhdf5 has no such filter), INVALID_STATE. */
 TRAJLOG_API trajlog_status trajlog_set_storage(trajlog_field *field, const trajlog_storage *storage);
 

@@ -299,6 +299,13 @@ static trajlog_status check_compression(const struct checker *checker, json_t *v
     return expected(checker, place, value, "\"none\" or \"deflate\"");
 }
 
+static trajlog_status check_access(const struct checker *checker, json_t *value, const struct place *place)
+{
+    const char *name = json_string_value(value);
+    if (name != NULL && (strcmp(name, "frame") == 0 || strcmp(name, "particle") == 0)) return TRAJLOG_OK;
+    return expected(checker, place, value, "\"frame\" or \"particle\"");
+}
+
 static trajlog_status check_type(const struct checker *checker, json_t *value, const struct place *place)
 {
     trajlog_type type;
@@ -445,6 +452,7 @@ static trajlog_status check_field(const struct checker *checker, json_t *value, 
         {"compression", check_compression}, {"level", check_level},
         {"chunk_rows", check_chunk_rows},   {"checksum", check_truth},
         {"max_error", check_max_error},     {"significant_digits", check_digits},
+        {"access", check_access},
     };
     TRY(check_members(checker, value, place, members, LENGTH(members)));
     if (!json_is_number(json_object_get(value, "max_error")) ||
@@ -770,6 +778,7 @@ static trajlog_status apply_storage(const struct checker *checker, json_t *objec
     struct storage storage = field->storage;
     const json_t *compression = json_object_get(object, "compression");
     const json_t *checksum = json_object_get(object, "checksum");
+    const char *access = json_string_value(json_object_get(object, "access"));
     struct error problem = {.status = TRAJLOG_OK};
     struct place at;
     if (compression != NULL) {
@@ -779,6 +788,8 @@ static trajlog_status apply_storage(const struct checker *checker, json_t *objec
     if (checksum != NULL) storage.checksum = json_is_true(checksum);
     apply_rounding(object, &storage);
     if (storage_level(&storage) == 0) storage.level = 0;
+    if (access != NULL)
+        storage.access = strcmp(access, "particle") == 0 ? TRAJLOG_ACCESS_PARTICLE : TRAJLOG_ACCESS_FRAME;
     storage.level = (int)integer_or(object, "level", storage.level);
     storage.chunk_rows = integer_or(object, "chunk_rows", storage.chunk_rows);
     if (json_object_get(object, "level") != NULL && storage_level(&storage) == 0) {

@@ -430,25 +430,39 @@ trajlog_status field_set_description(struct field *field, const char *descriptio
     return status;
 }
 
-static trajlog_status check_storage(const struct storage *storage, trajlog_type stored, struct error *error)
+static trajlog_status check_access(const struct storage *storage, const struct field *field, struct error *error)
+{
+    if (storage->access != TRAJLOG_ACCESS_FRAME && storage->access != TRAJLOG_ACCESS_PARTICLE) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                         "access: expected TRAJLOG_ACCESS_FRAME or TRAJLOG_ACCESS_PARTICLE, got %ld",
+                         (long)storage->access);
+    }
+    if (storage->access == TRAJLOG_ACCESS_PARTICLE && field->shape.rank == 0)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "access: the field is a scalar, and has no particles");
+    return TRAJLOG_OK;
+}
+
+static trajlog_status check_storage(const struct storage *storage, const struct field *field, struct error *error)
 {
     if (storage->chunk_rows < 0 || storage->chunk_rows > STORAGE_MAX_CHUNK_ROWS) {
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "chunk_rows: expected 0 (chosen) to %d, got %lld",
                          STORAGE_MAX_CHUNK_ROWS, (long long)storage->chunk_rows);
     }
     TRY(check_compression(storage, error));
-    return check_rounding(storage, stored, error);
+    TRY(check_access(storage, field, error));
+    return check_rounding(storage, field->stored_type, error);
 }
 
 trajlog_status field_set_storage(const struct group *group, struct field *field, const struct storage *storage,
                                  struct error *error)
 {
-    trajlog_status status = check_storage(storage, field->stored_type, error);
-    bool plain =
-        storage->chunk_rows == 0 && storage_level(storage) == 0 && !storage->checksum && !storage_rounds(storage);
+    trajlog_status status = check_storage(storage, field, error);
+    bool plain = storage->chunk_rows == 0 && storage_level(storage) == 0 && !storage->checksum &&
+                 !storage_rounds(storage) && storage->access == TRAJLOG_ACCESS_FRAME;
     if (status == TRAJLOG_OK && group->checkpoint && !plain)
-        status = error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
-                           "a checkpoint is stored as it is, without chunk_rows, compression, checksum or rounding");
+        status =
+            error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
+                      "a checkpoint is stored as it is, without chunk_rows, compression, checksum, rounding or access");
     if (status == TRAJLOG_OK) field->storage = *storage;
     else error_prefix(error, "group \"%s\", field \"%s\"", group->name, field->name);
     return status;

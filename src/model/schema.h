@@ -17,6 +17,7 @@ struct storage {
     bool checksum;
     double max_error;       /* bound of the error that rounding makes, in the field's unit; 0: none is made */
     int significant_digits; /* decimal digits that rounding leaves; 0: all */
+    trajlog_access access;
 };
 
 struct field {

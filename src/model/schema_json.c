@@ -18,6 +18,11 @@ static const char *const frequency_kinds[] = {
     [TRAJLOG_FREQUENCY_PREDICATE] = "predicate", [TRAJLOG_FREQUENCY_WALL_CLOCK] = "wall_clock",
 };
 
+static const char *const accesses[] = {
+    [TRAJLOG_ACCESS_FRAME] = "frame",
+    [TRAJLOG_ACCESS_PARTICLE] = "particle",
+};
+
 static const char *const compressions[] = {
     [TRAJLOG_COMPRESSION_DEFAULT] = "default",
     [TRAJLOG_COMPRESSION_NONE] = "none",
@@ -211,6 +216,8 @@ static json_t *storage_to_json(const struct storage *storage)
     if (storage->max_error > 0.0) complete &= put(object, "max_error", json_real(storage->max_error));
     if (storage->significant_digits > 0)
         complete &= put(object, "significant_digits", json_integer(storage->significant_digits));
+    if (storage->access != TRAJLOG_ACCESS_FRAME)
+        complete &= put(object, "access", json_string(accesses[storage->access]));
     return kept_if(complete, object);
 }
 
@@ -517,6 +524,16 @@ static trajlog_status rounding_from_json(const json_t *object, struct storage *s
     return TRAJLOG_OK;
 }
 
+static trajlog_status access_from_json(const json_t *object, struct storage *storage, struct error *error)
+{
+    const char *access = accesses[TRAJLOG_ACCESS_FRAME];
+    TRY(get_text(object, "access", &access, error));
+    int index = index_of(access, accesses, LENGTH(accesses));
+    if (index < 0) return expected(error, "access", "frame or particle");
+    storage->access = (trajlog_access)index;
+    return TRAJLOG_OK;
+}
+
 static trajlog_status storage_from_json(const json_t *object, struct storage *storage, struct error *error)
 {
     const char *compression = compressions[TRAJLOG_COMPRESSION_DEFAULT];
@@ -530,6 +547,7 @@ static trajlog_status storage_from_json(const json_t *object, struct storage *st
     if (index < 0) return expected(error, "compression", "default, none or deflate");
     storage->compression = (trajlog_compression)index;
     storage->level = level;
+    TRY(access_from_json(object, storage, error));
     return rounding_from_json(object, storage, error);
 }
 

@@ -15,6 +15,13 @@
 #define CHUNK_BYTES      ((size_t)1 << 20) /* the aim */
 #define DIRECT_ROW_BYTES ((size_t)1 << 18) /* a row as large as this is a chunk by itself */
 #define MOST_CHUNK_ROWS  8192
+
+/* Access by particle: many rows a chunk, so that a particle's series is in few of them. All the chunks that lie side by
+ * side are gathered at the same time, and limit the rows where there are very many particles. */
+#define SERIES_CHUNK_BYTES ((size_t)1 << 18)
+#define SERIES_ROWS        64
+#define SERIES_BAND_BYTES  ((size_t)1 << 26)
+
 #define RETIRE_SECONDS   5.0                  /* a reader's walk from the chunk index to the chunk takes less */
 #define MOST_CHUNK_BYTES ((size_t)UINT32_MAX) /* libhdf5's own limit */
 #define MOST_SEARCHED    10000000 /* chunks, when some leave: libhdf5 searches for each from the first one on */
@@ -25,12 +32,32 @@ static trajlog_status column_failed(const struct column *column, const char *wha
                       column->field, what);
 }
 
+static int64_t series_rows(size_t row_bytes)
+{
+    size_t rows = SERIES_CHUNK_BYTES / row_bytes, most = SERIES_BAND_BYTES / row_bytes;
+    if (rows < SERIES_ROWS) rows = SERIES_ROWS;
+    if (rows > MOST_CHUNK_ROWS) rows = MOST_CHUNK_ROWS;
+    if (rows > most) rows = most;
+    return rows > 0 ? (int64_t)rows : 1;
+}
+
 int64_t column_chunk_rows(const struct storage *storage, size_t row_bytes)
 {
     if (storage->chunk_rows > 0) return storage->chunk_rows;
+    if (storage->access == TRAJLOG_ACCESS_PARTICLE) return series_rows(row_bytes);
     if (row_bytes >= DIRECT_ROW_BYTES) return 1;
     size_t rows = CHUNK_BYTES / row_bytes;
     return rows < MOST_CHUNK_ROWS ? (int64_t)rows : MOST_CHUNK_ROWS;
+}
+
+int64_t column_chunk_particles(const struct storage *storage, size_t row_bytes, int64_t particles)
+{
+    if (storage->access != TRAJLOG_ACCESS_PARTICLE) return particles;
+    size_t particle_bytes = row_bytes / (size_t)particles;
+    size_t most = SERIES_CHUNK_BYTES / particle_bytes / (size_t)column_chunk_rows(storage, row_bytes);
+    if (most == 0) most = 1;
+    size_t across = ((size_t)particles + most - 1) / most;
+    return (int64_t)(((size_t)particles + across - 1) / across);
 }
 
 static struct encoding encoding_of(const struct column_layout *layout)
@@ -68,17 +95,32 @@ static trajlog_status plan(struct column *column, struct column_context *context
     return TRAJLOG_OK;
 }
 
-static trajlog_status plan_chunks(struct column *column, const struct column_layout *layout, struct error *error)
+/* What follows from the chunks' shape. */
+static trajlog_status size_chunks(struct column *column, struct error *error)
 {
-    column->chunk_rows = column_chunk_rows(&layout->storage, column->row_bytes);
-    if ((size_t)column->chunk_rows > MOST_CHUNK_BYTES / column->row_bytes)
+    int64_t particles = column->rank > 1 ? (int64_t)column->extent[1] : 1;
+    size_t buffer_bytes;
+    column->across = (particles + column->chunk_particles - 1) / column->chunk_particles;
+    column->slice_bytes = column->row_bytes / (size_t)particles * (size_t)column->chunk_particles;
+    if ((size_t)column->chunk_rows > MOST_CHUNK_BYTES / column->slice_bytes)
         return error_set(error, TRAJLOG_OUT_OF_RANGE, 0,
                          "%s: group \"%s\", field \"%s\": a chunk of %lld rows of %zu bytes; HDF5 allows less than "
                          "4 GiB",
                          column->context->path, column->group, column->field, (long long)column->chunk_rows,
-                         column->row_bytes);
-    column->chunk_bytes = column->row_bytes * (size_t)column->chunk_rows;
-    return TRAJLOG_OK;
+                         column->slice_bytes);
+    column->chunk_bytes = column->slice_bytes * (size_t)column->chunk_rows;
+    if (!__builtin_mul_overflow(column->chunk_bytes, (size_t)column->across, &buffer_bytes)) return TRAJLOG_OK;
+    return error_set(error, TRAJLOG_OUT_OF_RANGE, 0,
+                     "%s: group \"%s\", field \"%s\": no memory holds %lld rows of %zu bytes", column->context->path,
+                     column->group, column->field, (long long)column->chunk_rows, column->row_bytes);
+}
+
+static trajlog_status plan_chunks(struct column *column, const struct column_layout *layout, struct error *error)
+{
+    int64_t particles = column->rank > 1 ? (int64_t)column->extent[1] : 1;
+    column->chunk_rows = column_chunk_rows(&layout->storage, column->row_bytes);
+    column->chunk_particles = column_chunk_particles(&layout->storage, column->row_bytes, particles);
+    return size_chunks(column, error);
 }
 
 /* The encoder is made with the first column that needs one. */
@@ -162,11 +204,14 @@ static trajlog_status make_dataset(struct column *column, hid_t location, const 
 
 static trajlog_status make_buffer(struct column *column, struct error *error)
 {
-    if (column->chunk_rows == 1 && column->rounding.kind == ROUNDING_NONE) return TRAJLOG_OK;
-    if ((column->buffer = calloc(1, column->chunk_bytes))) return TRAJLOG_OK;
+    if (column->chunk_rows == 1 && column->across == 1 && column->rounding.kind == ROUNDING_NONE) return TRAJLOG_OK;
+    column->buffer = calloc((size_t)column->across, column->chunk_bytes);
+    column->tail = calloc((size_t)column->across, sizeof *column->tail);
+    if (column->buffer && column->tail) return TRAJLOG_OK;
+    column_close(column);
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
-                     "%s: group \"%s\", field \"%s\": no memory for a chunk of %zu bytes", column->context->path,
-                     column->group, column->field, column->chunk_bytes);
+                     "%s: group \"%s\", field \"%s\": no memory for %lld chunks of %zu bytes", column->context->path,
+                     column->group, column->field, (long long)column->across, column->chunk_bytes);
 }
 
 /* A second unlimited dimension, even though it does not grow, makes libhdf5 choose a v2 B-tree as the chunk index,
@@ -190,6 +235,7 @@ trajlog_status column_create(struct column *column, struct column_context *conte
 
     memcpy(chunk, column->extent, sizeof chunk);
     chunk[0] = (hsize_t)column->chunk_rows;
+    if (column->rank > 1) chunk[1] = (hsize_t)column->chunk_particles;
     hid_t space = growing_space(column);
     hid_t creation = creation_properties(column->rank, chunk, &column->encoding, layout);
     status = make_dataset(column, location, layout, space, creation, error);
@@ -215,40 +261,59 @@ static trajlog_status check_driver(const struct column *column, struct error *er
     return status;
 }
 
-/* A block of the file; size 0: none. */
-struct block {
-    haddr_t address;
-    hsize_t size;
+/* Where the chunks begin that have these rows, the `side`-th of those side by side. */
+struct corner {
+    hsize_t at[1 + TRAJLOG_MAX_RANK];
 };
 
-/* Stores the bytes of the chunk that begins at `first_row`, which lies within the extent. *taken is the block that it
- * had to take for that; none if the chunk stays where it is. */
-static trajlog_status store_chunk(struct column *column, int64_t first_row, const struct encoded *encoded,
+static struct corner corner_of(const struct column *column, int64_t first_row, int64_t side)
+{
+    return (struct corner){{(hsize_t)first_row, (hsize_t)(side * column->chunk_particles)}};
+}
+
+/* Stores the bytes of a chunk, which lies within the extent. *taken is the block that it had to take for that; none if
+ * the chunk stays where it is. */
+static trajlog_status store_chunk(struct column *column, struct corner corner, const struct encoded *encoded,
                                   struct block *taken, struct error *error)
 {
     struct driver *driver = column->context->driver;
-    hsize_t offset[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row};
     (void)driver_last_raw(driver, &taken->address, &taken->size); /* not those of before */
-    if (H5Dwrite_chunk(column->dataset, H5P_DEFAULT, encoded->filter_mask, offset, encoded->size, encoded->bytes) < 0)
+    if (H5Dwrite_chunk(column->dataset, H5P_DEFAULT, encoded->filter_mask, corner.at, encoded->size, encoded->bytes) <
+        0)
         return column_failed(column, "write a chunk", error);
     if (!driver_last_raw(driver, &taken->address, &taken->size)) taken->size = 0;
     column->context->chunks++;
     return check_driver(column, error);
 }
 
-static trajlog_status store_full_chunk(struct column *column, const void *chunk, struct error *error)
+static trajlog_status store_full_chunk(struct column *column, const void *chunk, int64_t side, struct error *error)
 {
     struct encoded encoded = {.bytes = chunk, .size = column->chunk_bytes};
     struct block taken;
     if (!encoding_is_plain(&column->encoding))
         TRY(encoder_encode(column->context->encoder, &column->encoding, chunk, column->chunk_bytes, &encoded, error));
     TRY(extend(column, column->rows, error));
-    TRY(store_chunk(column, column->rows - column->chunk_rows, &encoded, &taken, error));
+    TRY(store_chunk(column, corner_of(column, column->rows - column->chunk_rows, side), &encoded, &taken, error));
+    if (!column->tail) return TRAJLOG_OK;
     /* libhdf5 frees nothing while readers may look, so the place of the tail would be lost. */
-    if (taken.size > 0 && column->tail_size > 0)
-        driver_retire(column->context->driver, column->tail_address, column->tail_size, RETIRE_SECONDS);
-    column->tail_size = 0;
+    struct block *tail = &column->tail[side];
+    if (taken.size > 0 && tail->size > 0)
+        driver_retire(column->context->driver, tail->address, tail->size, RETIRE_SECONDS);
+    tail->size = 0;
     return TRAJLOG_OK;
+}
+
+/* Puts a row into the tail. */
+static void gather(struct column *column, int64_t place, const struct rounding *rounding, const void *row)
+{
+    const unsigned char *from = row;
+    unsigned char *to = column->buffer + (size_t)place * column->slice_bytes;
+    for (size_t left = column->row_bytes; left > 0; to += column->chunk_bytes) {
+        size_t bytes = left < column->slice_bytes ? left : column->slice_bytes;
+        round_values(rounding, from, to, bytes);
+        from += bytes;
+        left -= bytes;
+    }
 }
 
 int64_t column_next_write(const struct column *column)
@@ -258,31 +323,33 @@ int64_t column_next_write(const struct column *column)
 
 trajlog_status column_append(struct column *column, const void *row, struct error *error)
 {
-    const void *chunk = row;
-    if (column->buffer) {
-        size_t place = (size_t)(column->rows % column->chunk_rows);
-        round_values(&column->rounding, row, column->buffer + place * column->row_bytes, column->row_bytes);
-        chunk = column->buffer;
-    }
+    if (column->buffer) gather(column, column->rows % column->chunk_rows, &column->rounding, row);
     column->rows++;
     if (column->rows % column->chunk_rows != 0) return TRAJLOG_OK;
-    return store_full_chunk(column, chunk, error);
+    const unsigned char *chunks = column->buffer ? column->buffer : row;
+    for (int64_t side = 0; side < column->across; side++)
+        TRY(store_full_chunk(column, chunks + (size_t)side * column->chunk_bytes, side, error));
+    return TRAJLOG_OK;
 }
 
 /* The tail is stored as it is, whatever the filters: then writing it again at the next commit leaves it in place, and
  * the bytes of committed rows do not change, so that a write that is cut short cannot harm them. */
+static trajlog_status store_tail_chunk(struct column *column, int64_t tail_rows, int64_t side, struct error *error)
+{
+    size_t used = (size_t)tail_rows * column->slice_bytes;
+    unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
+    struct encoded encoded = {
+        .bytes = chunk, .size = column->chunk_bytes, .filter_mask = encoding_mask_all(&column->encoding)};
+    struct block taken;
+    memset(chunk + used, 0, column->chunk_bytes - used); /* no rows of the chunk before */
+    TRY(store_chunk(column, corner_of(column, column->rows - tail_rows, side), &encoded, &taken, error));
+    if (taken.size > 0) column->tail[side] = taken;
+    return TRAJLOG_OK;
+}
+
 static trajlog_status store_tail(struct column *column, int64_t tail_rows, struct error *error)
 {
-    size_t used = (size_t)tail_rows * column->row_bytes;
-    struct encoded encoded = {
-        .bytes = column->buffer, .size = column->chunk_bytes, .filter_mask = encoding_mask_all(&column->encoding)};
-    struct block taken;
-    memset(column->buffer + used, 0, column->chunk_bytes - used); /* no rows of the chunk before */
-    TRY(store_chunk(column, column->rows - tail_rows, &encoded, &taken, error));
-    if (taken.size > 0) {
-        column->tail_address = taken.address;
-        column->tail_size = taken.size;
-    }
+    for (int64_t side = 0; side < column->across; side++) TRY(store_tail_chunk(column, tail_rows, side, error));
     return TRAJLOG_OK;
 }
 
@@ -349,18 +416,21 @@ static bool get_filters(hid_t properties, struct encoding *encoding)
     return count >= 0 && next != 1 && (next == 0 || (encoding->level >= 1 && encoding->level <= 9));
 }
 
-static trajlog_status check_chunks(struct column *column, struct column_layout *layout, struct error *error)
+/* Their shape is the file's, if it is one that column_create may have given them. */
+static trajlog_status check_chunks(struct column *column, struct error *error)
 {
     hsize_t chunk[H5S_MAX_RANK];
     hid_t properties = H5Dget_create_plist(column->dataset);
     bool good = properties >= 0 && H5Pget_layout(properties) == H5D_CHUNKED &&
                 H5Pget_chunk(properties, column->rank, chunk) == column->rank && chunk[0] <= INT32_MAX;
-    for (int i = 1; good && i < column->rank; i++) good = chunk[i] == column->extent[i];
+    if (good && column->rank > 1) good = chunk[1] <= column->extent[1];
+    for (int i = 2; good && i < column->rank; i++) good = chunk[i] == column->extent[i];
     good = good && get_filters(properties, &column->encoding);
     if (properties >= 0) H5Pclose(properties);
     if (!good) return not_as_expected(column, "its dataset is not stored as trajlog stores", error);
-    layout->storage.chunk_rows = (int64_t)chunk[0];
-    return TRAJLOG_OK;
+    column->chunk_rows = (int64_t)chunk[0];
+    column->chunk_particles = column->rank > 1 ? (int64_t)chunk[1] : 1;
+    return size_chunks(column, error);
 }
 
 static trajlog_status open_dataset(struct column *column, hid_t location, struct error *error)
@@ -374,23 +444,21 @@ static trajlog_status open_dataset(struct column *column, hid_t location, struct
     return dataset < 0 ? TRAJLOG_INVALID_FILE : TRAJLOG_OK;
 }
 
-/* Opens it, and brings `layout` and the column to what the file has. */
+/* Opens it, and brings the column to what the file has. */
 static trajlog_status open_checked(struct column *column, struct column_context *context, hid_t location,
-                                   struct column_layout *layout, bool grows, struct error *error)
+                                   const struct column_layout *layout, bool grows, struct error *error)
 {
     TRY(plan(column, context, layout, error));
     TRY(open_dataset(column, location, error));
     TRY(check_type(column, error));
     TRY(check_space(column, grows, error));
-    TRY(check_chunks(column, layout, error));
-    return plan_chunks(column, layout, error);
+    return check_chunks(column, error);
 }
 
 trajlog_status column_open(struct column *column, struct column_context *context, hid_t location,
                            const struct column_layout *layout, struct error *error)
 {
-    struct column_layout found = *layout;
-    trajlog_status status = open_checked(column, context, location, &found, true, error);
+    trajlog_status status = open_checked(column, context, location, layout, true, error);
     if (status == TRAJLOG_OK) status = prepare_encoder(column, error);
     if (status == TRAJLOG_OK) status = make_buffer(column, error);
     column->rows = column->committed = (int64_t)column->extent[0];
@@ -415,16 +483,43 @@ trajlog_status column_read(const struct column *column, int64_t first_row, int64
     return status;
 }
 
-/* Where the chunk that begins at `first_row` is; size 0: nowhere. */
-static trajlog_status find_chunk(const struct column *column, int64_t first_row, struct block *block, uint32_t *mask,
+/* Where the chunk is; size 0: nowhere. */
+static trajlog_status find_chunk(const struct column *column, struct corner corner, struct block *block, uint32_t *mask,
                                  struct error *error)
 {
-    hsize_t offset[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row};
     unsigned found = 0;
-    if (H5Dget_chunk_info_by_coord(column->dataset, offset, &found, &block->address, &block->size) < 0)
+    if (H5Dget_chunk_info_by_coord(column->dataset, corner.at, &found, &block->address, &block->size) < 0)
         return column_failed(column, "find a chunk", error);
     if (block->address == HADDR_UNDEF) block->size = 0;
     *mask = found;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status read_tail(struct column *column, int64_t first_row, int64_t rows, struct error *error)
+{
+    const struct rounding as_it_is = {.kind = ROUNDING_NONE};
+    if (column->across == 1) return column_read(column, first_row, rows, column->buffer, error);
+    unsigned char *dense = calloc((size_t)rows, column->row_bytes);
+    if (!dense)
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: group \"%s\", field \"%s\": no memory for %lld rows",
+                         column->context->path, column->group, column->field, (long long)rows);
+    trajlog_status status = column_read(column, first_row, rows, dense, error);
+    for (int64_t i = 0; status == TRAJLOG_OK && i < rows; i++)
+        gather(column, i, &as_it_is, dense + (size_t)i * column->row_bytes);
+    free(dense);
+    return status;
+}
+
+/* Whether all of the tail is on disk as store_tail would have it there. */
+static trajlog_status find_tail(struct column *column, int64_t first_row, bool *found, struct error *error)
+{
+    *found = true;
+    for (int64_t side = 0; side < column->across && *found; side++) {
+        uint32_t mask = 0;
+        TRY(find_chunk(column, corner_of(column, first_row, side), &column->tail[side], &mask, error));
+        *found = column->tail[side].size == column->chunk_bytes && mask == encoding_mask_all(&column->encoding);
+    }
+    if (!*found) memset(column->tail, 0, (size_t)column->across * sizeof *column->tail);
     return TRAJLOG_OK;
 }
 
@@ -432,19 +527,12 @@ static trajlog_status find_chunk(const struct column *column, int64_t first_row,
 trajlog_status column_keep(struct column *column, int64_t rows, struct error *error)
 {
     int64_t tail_rows = rows % column->chunk_rows;
-    struct block block;
-    uint32_t mask;
     column->rows = column->committed = rows;
-    column->tail_size = 0;
     column->tail_stays = rows == (int64_t)column->extent[0];
     if (tail_rows == 0) return TRAJLOG_OK;
-    TRY(column_read(column, rows - tail_rows, tail_rows, column->buffer, error));
+    TRY(read_tail(column, rows - tail_rows, tail_rows, error));
     if (!column->tail_stays) return TRAJLOG_OK;
-    TRY(find_chunk(column, rows - tail_rows, &block, &mask, error));
-    column->tail_stays = block.size == column->chunk_bytes && mask == encoding_mask_all(&column->encoding);
-    column->tail_address = block.address;
-    column->tail_size = column->tail_stays ? block.size : 0;
-    return TRAJLOG_OK;
+    return find_tail(column, rows - tail_rows, &column->tail_stays, error);
 }
 
 /* The blocks of the chunks from `first_row` on, which are about to leave the dataset; as many as are found soon. */
@@ -452,11 +540,12 @@ static trajlog_status give_back(const struct column *column, int64_t first_row, 
 {
     int64_t first = first_row / column->chunk_rows;
     int64_t end = ((int64_t)column->extent[0] + column->chunk_rows - 1) / column->chunk_rows;
-    int64_t most = MOST_SEARCHED / (end + 1);
-    for (int64_t i = first; i < end && i < first + most; i++) {
+    int64_t chunks = (end - first) * column->across, most = MOST_SEARCHED / (end * column->across + 1);
+    for (int64_t i = 0; i < chunks && i < most; i++) {
+        int64_t row = (first + i / column->across) * column->chunk_rows;
         struct block block;
         uint32_t mask;
-        TRY(find_chunk(column, i * column->chunk_rows, &block, &mask, error));
+        TRY(find_chunk(column, corner_of(column, row, i % column->across), &block, &mask, error));
         if (block.size > 0) driver_retire(column->context->driver, block.address, block.size, RETIRE_SECONDS);
     }
     return TRAJLOG_OK;
@@ -476,9 +565,13 @@ trajlog_status column_take_up(struct column *column, struct error *error)
 
 trajlog_status column_fill(struct column *column, int64_t rows, const void *fill, struct error *error)
 {
-    size_t size = trajlog_type_size(column->type), tail_bytes = (size_t)(rows % column->chunk_rows) * column->row_bytes;
+    size_t size = trajlog_type_size(column->type);
+    size_t tail_bytes = (size_t)(rows % column->chunk_rows) * column->slice_bytes;
     TRY(extend(column, rows, error));
-    for (size_t i = 0; i < tail_bytes; i += size) memcpy(column->buffer + i, fill, size);
+    for (int64_t side = 0; side < column->across && tail_bytes > 0; side++) {
+        unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
+        for (size_t i = 0; i < tail_bytes; i += size) memcpy(chunk + i, fill, size);
+    }
     column->rows = column->committed = rows;
     column->tail_stays = true;
     return TRAJLOG_OK;
@@ -489,7 +582,9 @@ void column_close(struct column *column)
     if (column->dataset > 0) H5Dclose(column->dataset);
     column->dataset = 0;
     free(column->buffer);
+    free(column->tail);
     column->buffer = NULL;
+    column->tail = NULL;
 }
 
 static trajlog_status write_contiguous(const struct column *column, trajlog_type type, const void *data,
@@ -538,6 +633,7 @@ trajlog_status column_write_once(struct column_context *context, hid_t location,
     bool filtered = rank > 0 && (storage_level(&layout->storage) > 0 || layout->storage.checksum);
     void *rounded;
     whole.storage.chunk_rows = 1;
+    whole.storage.access = TRAJLOG_ACCESS_FRAME;
     TRY(plan(&column, context, &whole, error));
     if (filtered) {
         TRY(plan_chunks(&column, &whole, error));
@@ -595,8 +691,7 @@ trajlog_status column_create_slots(struct column *column, struct column_context 
 trajlog_status column_open_slots(struct column *column, struct column_context *context, hid_t location,
                                  const struct column_layout *layout, int64_t slots, struct error *error)
 {
-    struct column_layout found = *layout;
-    trajlog_status status = open_checked(column, context, location, &found, false, error);
+    trajlog_status status = open_checked(column, context, location, layout, false, error);
     if (status == TRAJLOG_OK &&
         (column->extent[0] != (hsize_t)slots || column->chunk_rows != 1 || !encoding_is_plain(&column->encoding)))
         status = not_as_expected(column, "its dataset is not stored as trajlog stores", error);
@@ -608,5 +703,5 @@ trajlog_status column_write_slot(struct column *column, int64_t slot, const void
 {
     struct encoded encoded = {.bytes = row, .size = column->row_bytes};
     struct block taken;
-    return store_chunk(column, slot, &encoded, &taken, error);
+    return store_chunk(column, corner_of(column, slot, 0), &encoded, &taken, error);
 }

@@ -5,7 +5,10 @@
  * holds back until the next commit, when every column of every group is extended to its exact number of rows. So a
  * reader, or what a kill leaves behind, sees the rows of the last commit: the chunks written since then are bytes in
  * space that nothing refers to, and in the tail chunk, which is written again in place, the committed rows' bytes stay
- * the same. An extent never exceeds the rows that the column has, so no unwritten row can appear. */
+ * the same. An extent never exceeds the rows that the column has, so no unwritten row can appear.
+ *
+ * With access by particle, several chunks lie side by side, each with some of the particles of the same rows. What is
+ * said here of a chunk, or of the tail, then holds for each of them. */
 #ifndef STORE_COLUMN_H
 #define STORE_COLUMN_H
 
@@ -36,6 +39,12 @@ struct column_layout {
     const void *fill; /* an element: what is read where nothing was written; NULL: nothing ever is left out */
 };
 
+/* A piece of the file; size 0: none. */
+struct block {
+    haddr_t address;
+    hsize_t size;
+};
+
 struct column {
     struct column_context *context;
     const char *group, *field;
@@ -43,14 +52,17 @@ struct column {
     hid_t dataset;                        /* 0: this column is not in the file */
     int rank;                             /* of the dataset: one more than the field's */
     hsize_t extent[1 + TRAJLOG_MAX_RANK]; /* as libhdf5 knows it */
-    size_t row_bytes, chunk_bytes;
-    int64_t chunk_rows;
-    int64_t rows;         /* appended */
-    int64_t committed;    /* of them, those that the last column_commit made part of the dataset */
-    haddr_t tail_address; /* where the tail of a column with filters is stored; tail_size 0: nowhere */
-    hsize_t tail_size;
+    size_t row_bytes;
+    int64_t chunk_rows, chunk_particles; /* a chunk's first two dimensions */
+    int64_t across;                      /* chunks that lie side by side, with the same rows; 1: whole rows in one */
+    size_t slice_bytes;                  /* of a row, in one of them; the last one's may end with padding */
+    size_t chunk_bytes;
+    int64_t rows;          /* appended */
+    int64_t committed;     /* of them, those that the last column_commit made part of the dataset */
+    struct block *tail;    /* where the tail of a column with filters is stored, [across]; comes with the buffer */
     bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
-    unsigned char *buffer; /* the tail chunk; NULL where each row is a chunk and is written from the caller's memory */
+    unsigned char *buffer; /* the tail, one chunk after the other; NULL where each row is a chunk and is written from
+                            * the caller's memory */
     struct encoding encoding;
     struct rounding rounding; /* done when a row comes, so that a tail has the values that it will have for ever */
 };
@@ -96,7 +108,9 @@ trajlog_status column_open_slots(struct column *column, struct column_context *c
                                  const struct column_layout *layout, int64_t slots, struct error *error);
 trajlog_status column_write_slot(struct column *column, int64_t slot, const void *row, struct error *error);
 
-/* The number of rows per chunk: what the storage says, or chosen by the size of a row. */
+/* The number of rows per chunk: what the storage says, or chosen by the size of a row. With access by particle, the
+ * number of particles that fit in such a chunk, of `particles`; it is chosen so that the chunks are about equal. */
 int64_t column_chunk_rows(const struct storage *storage, size_t row_bytes);
+int64_t column_chunk_particles(const struct storage *storage, size_t row_bytes, int64_t particles);
 
 #endif

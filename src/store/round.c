@@ -24,8 +24,8 @@
  * Bounds
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Of a type: bits of the mantissa with the leading one; exponents between which sums neither overflow nor underflow; the
- * least normal number; one past the exponents of all numbers. */
+/* Of a type: bits of the mantissa with the leading one; exponents between which sums neither overflow nor underflow;
+ * that of the least normal number; one past those of all numbers. */
 struct precision {
     int bits, least_exponent, most_exponent, least_normal, end;
 };

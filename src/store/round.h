@@ -22,8 +22,8 @@ struct rounding {
     int dropped;     /* bits of the mantissa */
 };
 
-/* For elements of `type`, float32 or float64. `converted`: they were made of other numbers, each the nearest that the type
- * has; then what that has cost is part of the error that is bounded, of all numbers but those that only the nearest can
+/* For elements of `type`, float32 or float64. `converted`: they were made of other numbers, each the nearest that the
+ * type has; then what that has cost is part of the bounded error, of all numbers but those that only the nearest can
  * stand for. The bound is finite and more than 0; the digits are decimal and at least 1: the error is at most half a
  * unit of the last of them. */
 struct rounding rounding_to_error(trajlog_type type, double max_error, bool converted);

@@ -162,7 +162,8 @@ static trajlog_status read_storage(struct storage *storage, const trajlog_storag
                                 .level = known.level,
                                 .checksum = known.checksum != 0,
                                 .max_error = known.max_error,
-                                .significant_digits = known.significant_digits};
+                                .significant_digits = known.significant_digits,
+                                .access = known.access};
     return TRAJLOG_OK;
 }
 

@@ -214,6 +214,25 @@ def test_rounding(tmp_path, storing):
         assert np.array_equal(a["trajectory/force"], b["trajectory/force"])
 
 
+@pytest.mark.parametrize("compression", ["none", "deflate"])
+def test_access_by_particle(tmp_path, compression):
+    """Chunks of few particles have the same values, for h5py and for the library's reader."""
+    field = {"access": "particle", "compression": compression, "store_as": "float32"}
+    fields = {"position": {**field, "chunk_rows": 100}, "velocity": field}
+    (tmp_path / "config.json").write_text(json.dumps({"groups": {"trajectory": {"fields": fields}}}))
+    plain, other = tmp_path / "plain.h5", tmp_path / "other.h5"
+    arguments = ["--atoms", 500, "--steps", 130, "--every", 1, "--quiet"]
+    run("md_argon", *arguments, "--out", plain)
+    run("md_argon", *arguments, "--out", other, "--config", tmp_path / "config.json")
+    with h5py.File(plain) as a, h5py.File(other) as b:
+        assert b["trajectory/position"].chunks == (100, 167, 3)
+        assert b["trajectory/velocity"].chunks[0] >= 64
+        for name in "position", "velocity", "force":
+            assert np.array_equal(a["trajectory"][name][...].astype(b["trajectory"][name].dtype), b["trajectory"][name])
+    run("read_back", plain)
+    run("read_back", other)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # md_argon: the physics
 

@@ -214,6 +214,17 @@ static void rounding(void **state)
     schema_free(schema);
 }
 
+static void access_by_particle(void **state)
+{
+    struct schema *schema =
+        applied("{\"groups\": {\"trajectory\": {\"fields\": {\"position\": {\"access\": \"particle\"},"
+                "\"velocity\": {\"access\": \"frame\"}}}}}");
+    (void)state;
+    assert_int_equal(schema->groups[1]->fields[0]->storage.access, TRAJLOG_ACCESS_PARTICLE);
+    assert_int_equal(schema->groups[1]->fields[1]->storage.access, TRAJLOG_ACCESS_FRAME);
+    schema_free(schema);
+}
+
 static void expect_message(const struct error *error, trajlog_status status, const char *message)
 {
     assert_int_equal(status, TRAJLOG_INVALID_CONFIG);
@@ -471,6 +482,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(fields),
     cmocka_unit_test(the_programs_storage_is_the_default),
     cmocka_unit_test(rounding),
+    cmocka_unit_test(access_by_particle),
     cmocka_unit_test(errors_name_line_column_and_key),
     cmocka_unit_test(frequencies_are_checked),
     cmocka_unit_test(values_are_checked),

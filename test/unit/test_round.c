@@ -37,7 +37,7 @@ static double random_between(int least_exponent, int most_exponent)
     return ldexp(mantissa, least_exponent + (int)((random_bits() >> 33) % (unsigned)span));
 }
 
-/* Values that a rounding to multiples of about `unit` may fail on: any bits; around halves; where it stops; small ones. */
+/* What a rounding to multiples of about `unit` may fail on: any bits; around halves; where it stops; small values. */
 static double awkward(double unit)
 {
     double sign = random_bits() >> 40 & 1 ? -1.0 : 1.0, near = (double)(random_bits() >> 44);

@@ -181,6 +181,7 @@ static void storage_is_checked(void **state)
         {.compression = TRAJLOG_COMPRESSION_DEFLATE, .level = -1},
         {.compression = TRAJLOG_COMPRESSION_NONE, .level = 1},
         {.level = 1},
+        {.access = (trajlog_access)2},
         {.max_error = -0.1},
         {.max_error = NAN},
         {.max_error = INFINITY},
@@ -221,6 +222,8 @@ static void only_floats_are_rounded(void **state)
     assert_int_equal(field_set_storage(group, n, &rounded, NULL), TRAJLOG_OK);
     rounded.compression = TRAJLOG_COMPRESSION_NONE;
     assert_int_equal(storage_level(&rounded), 0);
+    rounded.access = TRAJLOG_ACCESS_PARTICLE;
+    assert_int_equal(field_set_storage(group, n, &rounded, &error), TRAJLOG_INVALID_ARGUMENT); /* a scalar */
     schema_free(schema);
 }
 

@@ -18,8 +18,12 @@ static void add(struct schema *schema, const char *name, trajlog_frequency frequ
 {
     struct group *group;
     struct field *field, *rounded;
-    struct storage storage = {
-        .chunk_rows = 7, .compression = TRAJLOG_COMPRESSION_DEFLATE, .level = 3, .checksum = true, .max_error = 0.0005};
+    struct storage storage = {.chunk_rows = 7,
+                              .compression = TRAJLOG_COMPRESSION_DEFLATE,
+                              .level = 3,
+                              .checksum = true,
+                              .max_error = 0.0005,
+                              .access = TRAJLOG_ACCESS_PARTICLE};
     assert_int_equal(schema_add_group(schema, name, frequency, &group, NULL), TRAJLOG_OK);
     assert_int_equal(metadata_set(&group->metadata, "of", name, NULL), TRAJLOG_OK);
     assert_int_equal(
@@ -31,6 +35,7 @@ static void add(struct schema *schema, const char *name, trajlog_frequency frequ
     assert_int_equal(schema_add_field(group, "x", TRAJLOG_FLOAT32, TRAJLOG_SCALAR, NULL, &rounded, NULL), TRAJLOG_OK);
     storage.max_error = 0.0;
     storage.significant_digits = 4;
+    storage.access = TRAJLOG_ACCESS_FRAME;
     assert_int_equal(field_set_storage(group, rounded, &storage, NULL), TRAJLOG_OK);
     assert_int_equal(metadata_merge(&field->metadata, "{\"a\": [1, 2.5, null, {\"b\": true}]}", NULL), TRAJLOG_OK);
     assert_int_equal(schema_add_field(group, "name", TRAJLOG_STRING(8), TRAJLOG_SCALAR, NULL, &field, NULL),
@@ -84,6 +89,7 @@ static void same_field(const struct field *a, const struct field *b)
     assert_int_equal(a->storage.level, b->storage.level);
     assert_int_equal(a->storage.checksum, b->storage.checksum);
     assert_true(a->storage.max_error == b->storage.max_error);
+    assert_int_equal(a->storage.access, b->storage.access);
     assert_int_equal(a->storage.significant_digits, b->storage.significant_digits);
 }
 

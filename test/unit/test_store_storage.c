@@ -1,10 +1,11 @@
-/* How the store stores: rounded values, and what other readers and a resumed run make of them. */
+/* How the store stores: rounded values and chunks of few particles, and what other readers and resumed runs make of them. */
 #include <hdf5.h>
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "harness.h"
+#include "store/column.h"
 #include "store/file.h"
 
 struct scene {
@@ -301,13 +302,205 @@ static void a_resumed_run_rounds_alike(void **state)
     assert_non_null(strstr(scene->error.message, "significant_digits 3 in the file, no rounding declared"));
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Access by particle
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+#define MANY   401 /* particles: chunks of 101, and one of 98 */
+#define BAND   100 /* rows of a chunk */
+#define SERIES 5
+
+static const char *const series_names[SERIES] = {"plain", "deflate", "checksum", "rounded", "flat"};
+
+static double series_value(size_t field, int64_t row, size_t i)
+{
+    return (double)(row * 5000 + (int64_t)i) + 0.25 * (double)field;
+}
+
+static void add_series(struct scene *scene)
+{
+    struct group *group = add_group(scene, "g", trajlog_every(1));
+    const trajlog_shape shape = TRAJLOG_SHAPE(MANY, 3);
+    struct storage storage = {.chunk_rows = BAND, .access = TRAJLOG_ACCESS_PARTICLE};
+    add_field(scene, group, "plain", TRAJLOG_FLOAT64, shape, storage);
+    storage.compression = TRAJLOG_COMPRESSION_DEFLATE;
+    add_field(scene, group, "deflate", TRAJLOG_FLOAT64, shape, storage);
+    storage.checksum = true;
+    add_field(scene, group, "checksum", TRAJLOG_FLOAT64, shape, storage);
+    storage.max_error = 0.01;
+    add_field(scene, group, "rounded", TRAJLOG_FLOAT64, shape, storage);
+    storage = (struct storage){.access = TRAJLOG_ACCESS_PARTICLE};
+    add_field(scene, group, "flat", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(MANY * 3), storage);
+}
+
+static void append_series(struct scene *scene, int64_t first, int64_t end, int64_t commit_every)
+{
+    static double frames[SERIES][MANY * 3];
+    const void *fields[SERIES];
+    for (size_t i = 0; i < SERIES; i++) fields[i] = frames[i];
+    for (int64_t row = first; row < end; row++) {
+        for (size_t i = 0; i < SERIES; i++)
+            for (size_t k = 0; k < MANY * 3; k++) frames[i][k] = series_value(i, row, k);
+        ok(scene, store_append(scene->store, 0, row, (double)row, fields, &scene->error));
+        if (row % commit_every == commit_every - 1) commit(scene);
+    }
+}
+
+static void expect_series(hid_t file, int64_t rows)
+{
+    char path[32];
+    size_t count;
+    for (size_t i = 0; i < SERIES; i++) {
+        snprintf(path, sizeof path, "g/%s", series_names[i]);
+        double *data = read_all(file, path, &count);
+        assert_int_equal(count, (size_t)rows * MANY * 3);
+        for (size_t k = 0; k < count; k++)
+            if (data[k] != series_value(i, (int64_t)(k / (MANY * 3)), k % (MANY * 3)))
+                fail_msg("%s: element %zu is %g", path, k, data[k]);
+        free(data);
+    }
+}
+
+static void chunk_of(hid_t file, const char *path, hsize_t *chunk)
+{
+    hid_t dataset = H5Dopen2(file, path, H5P_DEFAULT), properties = H5Dget_create_plist(dataset);
+    assert_true(H5Pget_chunk(properties, 3, chunk) >= 2);
+    H5Pclose(properties);
+    H5Dclose(dataset);
+}
+
+/* Commits amid the chunks, and one last look without a close. */
+static void series_read_back_at_any_commit(void **state)
+{
+    struct scene *scene = *state;
+    hsize_t chunk[3];
+    add_series(scene);
+    create(scene);
+    start(scene);
+    for (int64_t rows = 0; rows < 350; rows += 50) {
+        append_series(scene, rows, rows + 50, 23);
+        commit(scene);
+        hid_t file = look(scene);
+        expect_series(file, rows + 50);
+        H5Fclose(file);
+    }
+    close_store(scene);
+    hid_t file = look(scene);
+    expect_series(file, 350);
+    chunk_of(file, "g/deflate", chunk);
+    assert_int_equal(chunk[0], BAND);
+    assert_int_equal(chunk[1], 101);
+    assert_int_equal(chunk[2], 3);
+    H5Fclose(file);
+}
+
+/* What a run has left, closed or not, in the midst of chunks or at the end of them, goes on at any step. */
+static void series_go_on(void **state)
+{
+    static const int64_t ends[] = {130, 200, 250}, kept[] = {0, 1, 99, 100, 101, 129, 199, 230, 249};
+    struct scene *scene = *state;
+    add_series(scene);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        for (size_t k = 0; k < sizeof kept / sizeof *kept && kept[k] <= ends[i]; k++) {
+            create(scene);
+            start(scene);
+            append_series(scene, 0, ends[i], k % 2 ? 7 : 1000);
+            if (k % 3 == 0) {
+                close_store(scene);
+            } else { /* as a kill would leave it */
+                commit(scene);
+                store_abandon(scene->store);
+            }
+            resume(scene, kept[k] - 1);
+            hid_t file = look(scene);
+            expect_series(file, kept[k]);
+            H5Fclose(file);
+            append_series(scene, kept[k], 260, 31);
+            close_store(scene);
+            file = look(scene);
+            expect_series(file, 260);
+            H5Fclose(file);
+        }
+}
+
+/* A file keeps its chunks, whatever is declared when it is resumed. */
+static void the_files_chunks_are_kept(void **state)
+{
+    struct scene *scene = *state;
+    hsize_t chunk[3];
+    add_series(scene);
+    create(scene);
+    start(scene);
+    append_series(scene, 0, 120, 50);
+    close_store(scene);
+    struct group *group = scene->schema->groups[0];
+    for (size_t i = 0; i < group->field_count; i++) group->fields[i]->storage.access = TRAJLOG_ACCESS_FRAME;
+    resume(scene, 109);
+    append_series(scene, 110, 220, 50);
+    close_store(scene);
+    hid_t file = look(scene);
+    expect_series(file, 220);
+    chunk_of(file, "g/plain", chunk);
+    assert_int_equal(chunk[1], 101);
+    H5Fclose(file);
+}
+
+/* Their older rows have the fill value, also where those end amid a chunk. */
+static void added_series_are_filled(void **state)
+{
+    struct scene *scene = *state;
+    static double frame[MANY * 3];
+    const void *fields[] = {frame, frame};
+    size_t count;
+    struct group *group = add_group(scene, "g", trajlog_every(1));
+    struct storage storage = {.chunk_rows = BAND, .access = TRAJLOG_ACCESS_PARTICLE};
+    add_field(scene, group, "x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(MANY, 3), storage);
+    create(scene);
+    start(scene);
+    for (size_t i = 0; i < MANY * 3; i++) frame[i] = (double)i + 1.0;
+    for (int64_t row = 0; row < 120; row++) ok(scene, store_append(scene->store, 0, row, 0.0, fields, &scene->error));
+    close_store(scene);
+    add_field(scene, group, "new", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(MANY, 3), storage);
+    const struct store_options options = {.accept_additions = true};
+    ok(scene, store_resume(&scene->store, scene->path, 119, &options, &scene->error));
+    ok(scene, store_define(scene->store, scene->schema, &scene->error));
+    start(scene);
+    for (int64_t row = 120; row < 210; row++) ok(scene, store_append(scene->store, 0, row, 0.0, fields, &scene->error));
+    close_store(scene);
+    hid_t file = look(scene);
+    double *data = read_all(file, "g/new", &count);
+    assert_int_equal(count, 210 * MANY * 3);
+    for (size_t i = 0; i < count; i++)
+        assert_true(i < 120 * MANY * 3 ? isnan(data[i]) : data[i] == frame[i % (MANY * 3)]);
+    free(data);
+    H5Fclose(file);
+}
+
+static void chunks_for_series_are_of_one_size(void **state)
+{
+    const struct storage storage = {.access = TRAJLOG_ACCESS_PARTICLE};
+    (void)state;
+    for (int64_t particles = 1; particles < 20000000; particles = particles * 7 / 2 + 1)
+        for (size_t bytes = 4; bytes <= 72; bytes += 4) {
+            size_t row = bytes * (size_t)particles;
+            int64_t rows = column_chunk_rows(&storage, row), wide = column_chunk_particles(&storage, row, particles);
+            int64_t across = (particles + wide - 1) / wide;
+            size_t chunk = (size_t)(rows * wide) * bytes;
+            assert_true(wide >= 1 && wide <= particles && rows >= 1 && rows <= 8192);
+            assert_true(rows >= 64 || row * 65 > (size_t)64 << 20);
+            assert_true(chunk <= (size_t)1 << 20);
+            assert_true(row * (size_t)rows <= (size_t)64 << 20 || rows == 1);
+            if (across > 1 && rows >= 64) assert_true(chunk >= (size_t)64 << 10);
+            assert_true(particles - (across - 1) * wide > 0);
+        }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_scene, drop_scene)
 
 static const struct CMUnitTest tests[] = {
-    TEST(rounded_rows_do_not_change),
-    TEST(the_file_says_how_it_is_rounded),
-    TEST(once_data_are_rounded),
-    TEST(a_resumed_run_rounds_alike),
+    TEST(rounded_rows_do_not_change), TEST(the_file_says_how_it_is_rounded), TEST(once_data_are_rounded),
+    TEST(a_resumed_run_rounds_alike), TEST(series_read_back_at_any_commit),  TEST(series_go_on),
+    TEST(the_files_chunks_are_kept),  TEST(added_series_are_filled),         TEST(chunks_for_series_are_of_one_size),
 };
 
 TEST_MAIN(tests)
