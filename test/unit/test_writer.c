@@ -673,6 +673,30 @@ static void frequencies_give_their_rows(void **state)
     assert_true(values[1] == 40.0);
 }
 
+static void an_initial_state_comes_before_the_first_step(void **state)
+{
+    struct scene *scene = *state;
+    for (int64_t initial = -1; initial <= 0; initial++) {
+        create(scene, NULL);
+        log_scalar(scene, "init", trajlog_once());
+        log_scalar(scene, "every", trajlog_every(10));
+        log_scalar(scene, "first", trajlog_with_first(trajlog_every(10)));
+        scene->value = -7.0;
+        ok(trajlog_log(scene->log, initial, -0.5));
+        run(scene, initial + 1, 25);
+        ok(trajlog_close(&scene->log));
+        CHECK_STEPS(scene, "every/step", 0, 10, 20);
+        if (initial < 0) CHECK_STEPS(scene, "first/step", -1, 0, 10, 20);
+        else CHECK_STEPS(scene, "first/step", 0, 10, 20);
+        double value, values[8], times[8];
+        read_dataset(scene->path, "init/value", H5T_NATIVE_DOUBLE, &value, 1);
+        read_dataset(scene->path, "first/value", H5T_NATIVE_DOUBLE, values, 8);
+        read_dataset(scene->path, "first/time", H5T_NATIVE_DOUBLE, times, 8);
+        assert_true(value == -7.0 && values[0] == -7.0 && times[0] == -0.5);
+        unlink(scene->path);
+    }
+}
+
 static void the_last_step_has_its_own_values(void **state)
 {
     struct scene *scene = *state;
@@ -1340,6 +1364,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_configuration_is_applied),
     TEST(bad_steps_and_times_are_refused_and_the_log_goes_on),
     TEST(frequencies_give_their_rows),
+    TEST(an_initial_state_comes_before_the_first_step),
     TEST(the_last_step_has_its_own_values),
     TEST(a_callback_that_fails_ends_the_log),
     TEST(a_first_step_that_fails_leaves_the_file_alone),
