@@ -4,13 +4,9 @@ does not grow with the run.
 TRAJLOG_LONG   also a run that writes 2.4 GB, whose rows must cost as much as those of a short one (make long-test)
 """
 
-import contextlib
 import json
 import os
-import pathlib
-import re
 import socket
-import time
 
 import h5py
 import numpy as np
