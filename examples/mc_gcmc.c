@@ -1,6 +1,7 @@
 /* mc_gcmc: grand-canonical Monte Carlo of argon, in which the number of particles varies, logged with trajlog.
  *
  *     mc_gcmc --steps 2000 --out gas.h5
+ *     mc_gcmc --resume --steps 2000 --out gas.h5
  *
  * Lennard-Jones particles in a periodic cube that exchanges them with a reservoir of given activity. Each step attempts
  * 100 moves: half of them displace a particle, a quarter insert one, a quarter delete one, with the acceptance rules of
@@ -29,11 +30,11 @@
 #define MAXIMUM_CAPACITY 1000000
 
 struct arguments {
-    int64_t steps, every, capacity;
+    int64_t steps, every, checkpoint, capacity;
     uint64_t seed;
     double temperature, activity, edge;
     const char *out, *config;
-    bool quiet, synchronous, replace;
+    bool quiet, synchronous, replace, resume;
 };
 
 /* Moves of one kind: those tried and those accepted since the start. */
@@ -51,6 +52,7 @@ struct simulation {
     double edge, beta, activity, displacement;
     double temperature;
     double energy;
+    double counted; /* the particles of all steps, added up */
     double box[3][3];
     struct tally displacements, insertions, deletions;
     struct random random;
@@ -89,12 +91,17 @@ static double energy_at(const struct simulation *simulation, const double *place
  * Moves
  * ------------------------------------------------------------------------------------------------------------------ */
 
+static void update_ratio(struct tally *tally)
+{
+    tally->ratio = tally->tried == 0 ? NAN : (double)tally->accepted / (double)tally->tried;
+}
+
 static bool accept(struct simulation *simulation, struct tally *tally, double probability)
 {
     bool accepted = random_uniform(&simulation->random) < probability;
     tally->tried++;
     tally->accepted += accepted;
-    tally->ratio = (double)tally->accepted / (double)tally->tried;
+    update_ratio(tally);
     return accepted;
 }
 
@@ -160,6 +167,12 @@ static void attempt_moves(struct simulation *simulation)
     }
 }
 
+static void free_simulation(struct simulation *simulation)
+{
+    free(simulation->position);
+    free(simulation->id);
+}
+
 static bool make_simulation(struct simulation *simulation, const struct arguments *arguments)
 {
     const struct tally none = {0, 0, NAN};
@@ -222,7 +235,78 @@ static void declare_log(trajlog_writer *log, struct simulation *now, int64_t eve
     declare_averages(log, now);
 }
 
-static trajlog_writer *open_log(const struct arguments *arguments)
+/* A part of the state, under the name that it has in the checkpoint. */
+struct part {
+    const char *name;
+    trajlog_type type;
+    trajlog_shape shape;
+    void *data;
+    size_t bytes;
+};
+
+#define PARTS 13
+
+/* What the next step follows from, to the last bit. */
+static void list_parts(struct simulation *now, struct part parts[PARTS])
+{
+    const trajlog_type integer = TRAJLOG_INT64, real = TRAJLOG_FLOAT64;
+    const size_t n = (size_t)now->capacity;
+    const struct part list[PARTS] = {
+        {"count", integer, TRAJLOG_SCALAR, &now->count, 8},
+        {"position", real, TRAJLOG_SHAPE(now->capacity, 3), now->position, n * sizeof *now->position},
+        {"id", integer, TRAJLOG_SHAPE(now->capacity), now->id, n * sizeof *now->id},
+        {"inserted", integer, TRAJLOG_SCALAR, &now->inserted, 8},
+        {"energy", real, TRAJLOG_SCALAR, &now->energy, 8},
+        {"counted", real, TRAJLOG_SCALAR, &now->counted, 8},
+        {"displacements/tried", integer, TRAJLOG_SCALAR, &now->displacements.tried, 8},
+        {"displacements/accepted", integer, TRAJLOG_SCALAR, &now->displacements.accepted, 8},
+        {"insertions/tried", integer, TRAJLOG_SCALAR, &now->insertions.tried, 8},
+        {"insertions/accepted", integer, TRAJLOG_SCALAR, &now->insertions.accepted, 8},
+        {"deletions/tried", integer, TRAJLOG_SCALAR, &now->deletions.tried, 8},
+        {"deletions/accepted", integer, TRAJLOG_SCALAR, &now->deletions.accepted, 8},
+        {"random", TRAJLOG_UINT64, TRAJLOG_SHAPE(4), now->random.state, sizeof now->random.state},
+    };
+    for (int i = 0; i < PARTS; i++) parts[i] = list[i];
+}
+
+static void declare_checkpoint(trajlog_writer *log, struct simulation *now)
+{
+    struct part parts[PARTS];
+    trajlog_group *checkpoint = trajlog_add_checkpoint(log);
+    list_parts(now, parts);
+    for (int i = 0; i < PARTS; i++)
+        trajlog_add_field(checkpoint, parts[i].name, parts[i].type, parts[i].shape, parts[i].data, NULL);
+}
+
+/* Where a run begins. */
+struct restart {
+    bool goes_on;      /* in a log that is there */
+    int64_t last_step; /* that is done; TRAJLOG_FROM_THE_START: none */
+};
+
+/* Takes the newest checkpoint of the log, if it has one. */
+static bool restore(struct simulation *now, const struct arguments *arguments, struct restart *restart)
+{
+    struct part parts[PARTS];
+    trajlog_request requests[PARTS];
+    list_parts(now, parts);
+    for (int i = 0; i < PARTS; i++)
+        requests[i] = (trajlog_request){parts[i].name, parts[i].type, parts[i].data, parts[i].bytes};
+
+    trajlog_reader *reader = NULL;
+    trajlog_status status = trajlog_open(&reader, arguments->out);
+    restart->goes_on = status != TRAJLOG_NOT_FOUND;
+    if (status == TRAJLOG_OK) status = trajlog_restore(reader, requests, PARTS, &restart->last_step, NULL);
+    bool good = status == TRAJLOG_OK || status == TRAJLOG_NOT_FOUND;
+    if (!good) fprintf(stderr, "mc_gcmc: %s\n", trajlog_reader_message(reader));
+    trajlog_reader_close(&reader);
+    update_ratio(&now->displacements);
+    update_ratio(&now->insertions);
+    update_ratio(&now->deletions);
+    return good;
+}
+
+static trajlog_writer *open_log(const struct arguments *arguments, const struct restart *restart)
 {
     trajlog_options options = trajlog_default_options();
     options.existing = arguments->replace ? TRAJLOG_REPLACE : TRAJLOG_REFUSE;
@@ -235,7 +319,8 @@ static trajlog_writer *open_log(const struct arguments *arguments)
     options.time_unit = ""; /* Monte Carlo steps */
     trajlog_writer *log = NULL;
     /* A failure here sticks to the log, like any other. */
-    (void)trajlog_create(&log, arguments->out, &options);
+    if (restart->goes_on) (void)trajlog_resume(&log, arguments->out, restart->last_step, &options);
+    else (void)trajlog_create(&log, arguments->out, &options);
     (void)trajlog_set_metadata(log, "time_unit", "Monte Carlo steps");
     return log;
 }
@@ -247,20 +332,22 @@ static void report(const trajlog_writer *log, bool *failed)
     *failed = true;
 }
 
-/* The simulation goes on when its log fails; the exit status tells. Adds up the particles of all steps. */
-static bool run(struct simulation *simulation, const struct arguments *arguments, double *mean_count)
+/* The simulation goes on when its log fails; the exit status tells. */
+static bool run(struct simulation *simulation, const struct arguments *arguments, const struct restart *restart)
 {
     bool failed = false;
-    double sum = 0;
-    trajlog_writer *log = open_log(arguments);
+    trajlog_writer *log = open_log(arguments, restart);
     declare_log(log, simulation, arguments->every);
-    for (int64_t step = 0; step <= arguments->steps; step++) {
+    if (arguments->checkpoint > 0) declare_checkpoint(log, simulation);
+    int64_t first = restart->last_step == TRAJLOG_FROM_THE_START ? 0 : restart->last_step + 1;
+    for (int64_t step = first; step <= arguments->steps; step++) {
         if (step > 0) attempt_moves(simulation);
-        sum += (double)simulation->count;
+        simulation->counted += (double)simulation->count;
         if (trajlog_log(log, step, (double)step) != TRAJLOG_OK) report(log, &failed);
+        if (arguments->checkpoint == 0 || step == 0 || step % arguments->checkpoint != 0) continue;
+        if (trajlog_checkpoint(log, step, (double)step) != TRAJLOG_OK) report(log, &failed);
     }
     if (trajlog_close(&log) != TRAJLOG_OK) report(NULL, &failed);
-    *mean_count = sum / ((double)arguments->steps + 1);
     return !failed;
 }
 
@@ -276,7 +363,9 @@ enum option_key {
     KEY_CAPACITY,
     KEY_CONFIG,
     KEY_SYNC,
-    KEY_REPLACE
+    KEY_REPLACE,
+    KEY_RESUME,
+    KEY_CHECKPOINT
 };
 
 static const struct argp_option option_list[] = {
@@ -284,6 +373,9 @@ static const struct argp_option option_list[] = {
     {"every", 'k', "K", 0, "Log the positions every K steps (default 10)", 0},
     {"out", 'o', "FILE", 0, "The log to write", 0},
     {"replace", KEY_REPLACE, NULL, 0, "Replace FILE if it exists", 0},
+    {"resume", KEY_RESUME, NULL, 0, "Go on from the newest checkpoint in FILE, if there is one; else start over in it",
+     0},
+    {"checkpoint", KEY_CHECKPOINT, "N", 0, "Make a checkpoint every N steps (default 100; 0: none)", 0},
     {"config", KEY_CONFIG, "FILE", 0, "A JSON configuration for the log", 0},
     {"sync", KEY_SYNC, NULL, 0, "Write from the simulation's thread, without a queue", 0},
     {"seed", KEY_SEED, "NUMBER", 0, "Seed of the random numbers (default 1)", 0},
@@ -350,6 +442,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_SYNC:
         arguments->synchronous = true;
         break;
+    case KEY_RESUME:
+        arguments->resume = true;
+        break;
+    case KEY_CHECKPOINT:
+        arguments->checkpoint = parse_integer(state, text, 0, INT64_MAX);
+        break;
     case KEY_REPLACE:
         arguments->replace = true;
         break;
@@ -371,7 +469,15 @@ static const struct argp parser = {
 int main(int argc, char **argv)
 {
     struct arguments arguments = {
-        .steps = 1000, .every = 10, .capacity = 512, .seed = 1, .temperature = 180, .activity = 2, .edge = 3};
+        .steps = 1000,
+        .every = 10,
+        .checkpoint = 100,
+        .capacity = 512,
+        .seed = 1,
+        .temperature = 180,
+        .activity = 2,
+        .edge = 3,
+    };
     argp_parse(&parser, argc, argv, 0, NULL, &arguments);
 
     struct simulation simulation;
@@ -379,14 +485,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "mc_gcmc: out of memory for %" PRId64 " particles\n", arguments.capacity);
         return EXIT_FAILURE;
     }
-    double mean_count;
-    bool good = run(&simulation, &arguments, &mean_count);
+    struct restart restart = {.goes_on = false, .last_step = TRAJLOG_FROM_THE_START};
+    if (arguments.resume && !restore(&simulation, &arguments, &restart)) {
+        free_simulation(&simulation);
+        return EXIT_FAILURE;
+    }
+    bool good = run(&simulation, &arguments, &restart);
     if (!arguments.quiet)
         printf("%" PRId64 " steps: %.1f particles on average, %" PRId64 " at the end; accepted: %.3g of displacements, "
                "%.3g of insertions, %.3g of deletions\n",
-               arguments.steps, mean_count, simulation.count, simulation.displacements.ratio,
-               simulation.insertions.ratio, simulation.deletions.ratio);
-    free(simulation.position);
-    free(simulation.id);
+               arguments.steps, simulation.counted / ((double)arguments.steps + 1), simulation.count,
+               simulation.displacements.ratio, simulation.insertions.ratio, simulation.deletions.ratio);
+    free_simulation(&simulation);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -6,7 +6,10 @@
  * 2.5 sigma and shifted so that energy and force go to zero there together, which keeps the total energy. Units are nm,
  * ps, u and, made of these, kJ/mol. Parameters and state point are those of A. Rahman, Phys. Rev. 136, A405 (1964).
  *
- * Everything about logging is in declare_log() and in run(). A run logs the steps 0, the initial state, to --steps. One
+ *     md_argon --resume --atoms 1000 --steps 1000 --every 10 --out argon.h5
+ *
+ * Everything about logging is in declare_log() and in run(), and about going on after the process was killed in restore()
+ * and open_log(). A run logs the steps 0, the initial state, to --steps. One
  * thread computes and takes its random numbers from --seed, so that a run repeats to the last bit; a log that fails is
  * reported, and changes nothing in the simulation. */
 #include <argp.h>
@@ -36,11 +39,11 @@
 #define MAXIMUM_ATOMS 100000000
 
 struct arguments {
-    int64_t atoms, steps, every;
+    int64_t atoms, steps, every, checkpoint;
     uint64_t seed;
     double temperature;
     const char *out, *config;
-    bool quiet, synchronous, replace, without_log, checksum;
+    bool quiet, synchronous, replace, resume, without_log, checksum;
 };
 
 struct thermo {
@@ -447,7 +450,46 @@ static void declare_log(trajlog_writer *log, struct simulation *simulation, int6
     declare_energies(log, &simulation->thermo);
 }
 
-static trajlog_writer *open_log(const struct arguments *arguments)
+/* What the next step follows from, to the last bit; forces follow from the positions. */
+static void declare_checkpoint(trajlog_writer *log, const struct simulation *simulation)
+{
+    const trajlog_shape vectors = TRAJLOG_SHAPE(simulation->atoms, 3);
+    trajlog_group *checkpoint = trajlog_add_checkpoint(log);
+    trajlog_add_field(checkpoint, "position", TRAJLOG_FLOAT64, vectors, simulation->position, "nm");
+    trajlog_add_field(checkpoint, "velocity", TRAJLOG_FLOAT64, vectors, simulation->velocity, "nm ps-1");
+    trajlog_add_field(checkpoint, "random", TRAJLOG_UINT64, TRAJLOG_SHAPE(4), simulation->random.state, NULL);
+}
+
+/* Where a run begins. */
+struct restart {
+    bool goes_on;      /* in a log that is there */
+    int64_t last_step; /* that is done; TRAJLOG_FROM_THE_START: none */
+};
+
+/* Takes the newest checkpoint of the log, if it has one. */
+static bool restore(struct simulation *simulation, const struct arguments *arguments, struct restart *restart)
+{
+    const size_t bytes = (size_t)simulation->atoms * sizeof(double[3]);
+    const trajlog_request requests[] = {
+        {"position", TRAJLOG_FLOAT64, simulation->position, bytes},
+        {"velocity", TRAJLOG_FLOAT64, simulation->velocity, bytes},
+        {"random", TRAJLOG_UINT64, simulation->random.state, sizeof simulation->random.state},
+    };
+    trajlog_reader *reader = NULL;
+    trajlog_status status = trajlog_open(&reader, arguments->out);
+    restart->goes_on = status != TRAJLOG_NOT_FOUND;
+    if (status == TRAJLOG_OK) status = trajlog_restore(reader, requests, 3, &restart->last_step, NULL);
+    bool restored = status == TRAJLOG_OK;
+    if (!restored && status != TRAJLOG_NOT_FOUND) fprintf(stderr, "md_argon: %s\n", trajlog_reader_message(reader));
+    trajlog_reader_close(&reader);
+    if (restored) {
+        compute_forces(simulation);
+        compute_thermo(simulation);
+    }
+    return restored || status == TRAJLOG_NOT_FOUND;
+}
+
+static trajlog_writer *open_log(const struct arguments *arguments, const struct restart *restart)
 {
     trajlog_options options = trajlog_default_options();
     options.existing = arguments->replace ? TRAJLOG_REPLACE : TRAJLOG_REFUSE;
@@ -459,7 +501,8 @@ static trajlog_writer *open_log(const struct arguments *arguments)
     options.program_version = trajlog_version();
     trajlog_writer *log = NULL;
     /* A failure here sticks to the log, like any other. */
-    (void)trajlog_create(&log, arguments->out, &options);
+    if (restart->goes_on) (void)trajlog_resume(&log, arguments->out, restart->last_step, &options);
+    else (void)trajlog_create(&log, arguments->out, &options);
     return log;
 }
 
@@ -471,19 +514,25 @@ static void report(const trajlog_writer *log, bool *failed)
 }
 
 /* The simulation goes on when its log fails; the exit status tells. */
-static bool run(struct simulation *simulation, const struct arguments *arguments, struct checksums *checksums)
+static bool run(struct simulation *simulation, const struct arguments *arguments, const struct restart *restart,
+                struct checksums *checksums)
 {
     trajlog_writer *log = NULL;
     bool failed = false;
     if (!arguments->without_log) {
-        log = open_log(arguments);
+        log = open_log(arguments, restart);
         declare_log(log, simulation, arguments->every);
+        if (arguments->checkpoint > 0) declare_checkpoint(log, simulation);
     }
-    for (int64_t step = 0; step <= arguments->steps; step++) {
+    int64_t first = restart->last_step == TRAJLOG_FROM_THE_START ? 0 : restart->last_step + 1;
+    for (int64_t step = first; step <= arguments->steps; step++) {
+        double time = (double)step * TIME_STEP;
         if (step > 0) integrate(simulation);
         add_checksums(checksums, step);
         if (arguments->without_log) continue;
-        if (trajlog_log(log, step, (double)step * TIME_STEP) != TRAJLOG_OK) report(log, &failed);
+        if (trajlog_log(log, step, time) != TRAJLOG_OK) report(log, &failed);
+        if (arguments->checkpoint == 0 || step == 0 || step % arguments->checkpoint != 0) continue;
+        if (trajlog_checkpoint(log, step, time) != TRAJLOG_OK) report(log, &failed);
     }
     if (trajlog_close(&log) != TRAJLOG_OK) report(NULL, &failed);
     return !failed;
@@ -493,7 +542,17 @@ static bool run(struct simulation *simulation, const struct arguments *arguments
  * The command line
  * ------------------------------------------------------------------------------------------------------------------ */
 
-enum option_key { KEY_SEED = 256, KEY_TEMPERATURE, KEY_CONFIG, KEY_SYNC, KEY_REPLACE, KEY_NO_LOG, KEY_CHECKSUM };
+enum option_key {
+    KEY_SEED = 256,
+    KEY_TEMPERATURE,
+    KEY_CONFIG,
+    KEY_SYNC,
+    KEY_REPLACE,
+    KEY_RESUME,
+    KEY_CHECKPOINT,
+    KEY_NO_LOG,
+    KEY_CHECKSUM
+};
 
 static const struct argp_option option_list[] = {
     {"atoms", 'n', "N", 0, "Number of atoms (default 1000)", 0},
@@ -501,6 +560,9 @@ static const struct argp_option option_list[] = {
     {"every", 'k', "K", 0, "Log the trajectory every K steps (default 10)", 0},
     {"out", 'o', "FILE", 0, "The log to write; needed unless --no-log", 0},
     {"replace", KEY_REPLACE, NULL, 0, "Replace FILE if it exists", 0},
+    {"resume", KEY_RESUME, NULL, 0, "Go on from the newest checkpoint in FILE, if there is one; else start over in it",
+     0},
+    {"checkpoint", KEY_CHECKPOINT, "N", 0, "Make a checkpoint every N steps (default 100; 0: none)", 0},
     {"config", KEY_CONFIG, "FILE", 0, "A JSON configuration for the log", 0},
     {"sync", KEY_SYNC, NULL, 0, "Write from the simulation's thread, without a queue", 0},
     {"no-log", KEY_NO_LOG, NULL, 0, "Run without a log", 0},
@@ -564,6 +626,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_REPLACE:
         arguments->replace = true;
         break;
+    case KEY_RESUME:
+        arguments->resume = true;
+        break;
+    case KEY_CHECKPOINT:
+        arguments->checkpoint = parse_integer(state, text, 0, INT64_MAX);
+        break;
     case KEY_NO_LOG:
         arguments->without_log = true;
         break;
@@ -575,6 +643,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         break;
     case ARGP_KEY_END:
         if (arguments->out == NULL && !arguments->without_log) argp_error(state, "--out FILE is missing");
+        if (arguments->resume && arguments->without_log) argp_error(state, "--resume needs a log");
+        if (arguments->resume && arguments->checksum)
+            argp_error(state, "--checksum adds up a whole run, and --resume makes a part of one");
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -596,7 +667,8 @@ static void print_summary(const struct simulation *simulation, const struct argu
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {.atoms = 1000, .steps = 1000, .every = 10, .seed = 1, .temperature = 2 * TEMPERATURE};
+    struct arguments arguments = {
+        .atoms = 1000, .steps = 1000, .every = 10, .checkpoint = 100, .seed = 1, .temperature = 2 * TEMPERATURE};
     argp_parse(&parser, argc, argv, 0, NULL, &arguments);
 
     struct simulation simulation = {0};
@@ -608,8 +680,13 @@ int main(int argc, char **argv)
     struct checksums checksums = {0};
     if (arguments.checksum) declare_checksums(&checksums, &simulation, arguments.every);
 
+    struct restart restart = {.goes_on = false, .last_step = TRAJLOG_FROM_THE_START};
+    if (arguments.resume && !restore(&simulation, &arguments, &restart)) {
+        free_simulation(&simulation);
+        return EXIT_FAILURE;
+    }
     double first_energy = simulation.thermo.total_energy;
-    bool good = run(&simulation, &arguments, &checksums);
+    bool good = run(&simulation, &arguments, &restart, &checksums);
     if (arguments.checksum) print_checksums(&checksums, &simulation, arguments.steps);
     if (!arguments.quiet && !arguments.checksum) print_summary(&simulation, &arguments, first_energy);
     free_simulation(&simulation);

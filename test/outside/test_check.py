@@ -71,7 +71,7 @@ def killed(build, tmp_path):
     def kill():
         path = tmp_path / "killed.h5"
         writer = subprocess.Popen([build / "examples/md_argon", "--atoms", "108", "--steps", "1000000", "--every", "5",
-                                   "--out", path, "--quiet"], stdin=subprocess.DEVNULL)
+                                   "--checkpoint", "0", "--out", path, "--quiet"], stdin=subprocess.DEVNULL)
         try:
             wait_for_rows(build, path, writer)
         finally:

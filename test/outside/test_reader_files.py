@@ -18,8 +18,8 @@ from reading import Refused, info, read, refuse_info, unavailable_filter
 def argon(build, tmp_path_factory):
     """A log of a real simulation: `init` once, `trajectory` every 5 steps, `thermo` every step, 41 steps."""
     path = tmp_path_factory.mktemp("argon") / "argon.h5"
-    subprocess.run([build / "examples/md_argon", "--atoms", "108", "--steps", "40", "--every", "5", "--out", path,
-                    "--quiet"], check=True, stdin=subprocess.DEVNULL, timeout=120)
+    subprocess.run([build / "examples/md_argon", "--atoms", "108", "--steps", "40", "--every", "5",
+                    "--checkpoint", "0", "--out", path, "--quiet"], check=True, stdin=subprocess.DEVNULL, timeout=120)
     return path
 
 

@@ -13,8 +13,8 @@ from reading import info
 @pytest.fixture(scope="session")
 def argon(build, tmp_path_factory):
     path = tmp_path_factory.mktemp("argon") / "argon.h5"
-    subprocess.run([build / "examples/md_argon", "--atoms", "108", "--steps", "40", "--every", "5", "--out", path,
-                    "--quiet"], check=True, stdin=subprocess.DEVNULL, timeout=120)
+    subprocess.run([build / "examples/md_argon", "--atoms", "108", "--steps", "40", "--every", "5",
+                    "--checkpoint", "0", "--out", path, "--quiet"], check=True, stdin=subprocess.DEVNULL, timeout=120)
     return path
 
 
