@@ -54,16 +54,17 @@ static void shuffle_any(const unsigned char *from, unsigned char *to, size_t fir
         for (size_t i = first; i < count; i++) to[j * count + i] = from[i * element_size + j];
 }
 
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define HAVE_VECTORS
-#endif
-#endif
-
-#ifdef HAVE_VECTORS
 typedef unsigned char bytes16 __attribute__((vector_size(16)));
-#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define EVEN_BYTES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD_BYTES  1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+/* GCC has had its own name for it up to version 11. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define EVEN(a, b) __builtin_shufflevector(a, b, EVEN_BYTES)
+#define ODD(a, b)  __builtin_shufflevector(a, b, ODD_BYTES)
+#else
+#define EVEN(a, b) __builtin_shuffle(a, b, (bytes16){EVEN_BYTES})
+#define ODD(a, b)  __builtin_shuffle(a, b, (bytes16){ODD_BYTES})
+#endif
 
 /* A byte's place in 16 elements of 2^k bytes is the number (element, byte), four bits and k. Taking the even bytes of
  * all, then the odd ones, moves that number's lowest bit to the top; k times that gives (byte, element). */
@@ -93,12 +94,6 @@ static inline __attribute__((always_inline)) void shuffle_vectors(const unsigned
     for (size_t i = 0; i < whole; i += 16) shuffle_16(from + i * (size_t)element_size, to + i, count, element_size);
     shuffle_any(from, to, whole, count, (size_t)element_size);
 }
-#else
-static inline void shuffle_vectors(const unsigned char *from, unsigned char *to, size_t count, int element_size)
-{
-    shuffle_any(from, to, 0, count, (size_t)element_size);
-}
-#endif
 
 void codec_shuffle(const void *from, void *to, size_t bytes, size_t element_size)
 {
