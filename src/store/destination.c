@@ -10,7 +10,10 @@ trajlog_status destination_check(const char *path, trajlog_existing existing, st
     struct stat found;
     if (!path || !*path) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
     if (lstat(path, &found) == 0 && existing == TRAJLOG_REFUSE)
-        return error_set(error, TRAJLOG_FILE_EXISTS, EEXIST, "%s: not created", path);
+        return error_set(error, TRAJLOG_FILE_EXISTS, EEXIST,
+                         "%s: not created, and what is there not touched: TRAJLOG_REPLACE replaces it, "
+                         "trajlog_resume goes on with it",
+                         path);
     if (stat(path, &found) != 0) return TRAJLOG_OK; /* nothing is there */
     if (!S_ISREG(found.st_mode))
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "%s: not a regular file, so it is not replaced", path);

@@ -228,14 +228,14 @@ trajlog_status trajlog_set_role(trajlog_field *field, trajlog_role role, const c
 trajlog_status trajlog_set_boundary(trajlog_writer *log, const char *particles, int32_t dimension,
                                     const int32_t *periodic)
 {
-    if (log == NULL) return refuse_null("trajlog_set_boundary", "log");
+    if (log == NULL) return refuse_no_log("trajlog_set_boundary");
     if (!may_declare(log, "trajlog_set_boundary")) return log->error.status;
     return end(log, schema_set_boundary(log->schema, particles, dimension, periodic, &log->pending));
 }
 
 trajlog_status trajlog_add_species(trajlog_writer *log, int32_t species, const char *symbol, int32_t atomic_number)
 {
-    if (log == NULL) return refuse_null("trajlog_add_species", "log");
+    if (log == NULL) return refuse_no_log("trajlog_add_species");
     if (!may_declare(log, "trajlog_add_species")) return log->error.status;
     return end(log, schema_add_species(log->schema, species, symbol, atomic_number, &log->pending));
 }
@@ -298,14 +298,14 @@ trajlog_status trajlog_set_order(trajlog_group *group, const int64_t *order)
 
 trajlog_status trajlog_set_metadata(trajlog_writer *log, const char *key, const char *text)
 {
-    if (log == NULL) return refuse_null("trajlog_set_metadata", "log");
+    if (log == NULL) return refuse_no_log("trajlog_set_metadata");
     if (!may_declare(log, "trajlog_set_metadata")) return log->error.status;
     return end(log, metadata_set(&log->schema->metadata, key, text, &log->pending));
 }
 
 trajlog_status trajlog_set_metadata_json(trajlog_writer *log, const char *json)
 {
-    if (log == NULL) return refuse_null("trajlog_set_metadata_json", "log");
+    if (log == NULL) return refuse_no_log("trajlog_set_metadata_json");
     if (!may_declare(log, "trajlog_set_metadata_json")) return log->error.status;
     return end(log, metadata_merge(&log->schema->metadata, json, &log->pending));
 }

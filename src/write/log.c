@@ -302,7 +302,7 @@ static __attribute__((noinline)) trajlog_status enter_moment(trajlog_writer *log
 
 trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state)
 {
-    if (log == NULL) return refuse_null("trajlog_log", "log");
+    if (log == NULL) return refuse_no_log("trajlog_log");
     if (log->failed || delivery_has_failed(&log->delivery)) return writer_sticking(log);
     if (!writer_accepts(log, step, time)) return writer_refuse_moment(log, step, time);
     if (step >= log->skip_until) return enter_moment(log, step, time, state);

@@ -31,7 +31,7 @@ static bool would_wait_for_itself(const trajlog_writer *log)
 
 static trajlog_status flush(trajlog_writer *log, const char *call, enum message_kind kind)
 {
-    if (log == NULL) return refuse_null(call, "log");
+    if (log == NULL) return refuse_no_log(call);
     TRY(writer_sticking(log));
     if (!log->running) return TRAJLOG_OK;
     if (!would_wait_for_itself(log)) return request(log, kind, log->step_floor, 0.0);
@@ -80,7 +80,7 @@ static trajlog_status copy_state(trajlog_writer *log, const void *state)
 
 trajlog_status trajlog_checkpoint_state(trajlog_writer *log, int64_t step, double time, const void *state)
 {
-    if (log == NULL) return refuse_null("trajlog_checkpoint", "log");
+    if (log == NULL) return refuse_no_log("trajlog_checkpoint");
     TRY(writer_sticking(log));
     if (log->checkpoint == NULL) return refuse_state(log, "there is no group for it; see trajlog_add_checkpoint");
     if (!log->running) return refuse_state(log, "no step was logged yet");

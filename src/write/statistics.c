@@ -26,7 +26,7 @@ static trajlog_statistics read_counters(const struct counters *counters)
 
 trajlog_status trajlog_get_statistics(const trajlog_writer *log, trajlog_statistics *statistics)
 {
-    if (log == NULL) return refuse_null("trajlog_get_statistics", "log");
+    if (log == NULL) return refuse_no_log("trajlog_get_statistics");
     if (statistics == NULL) return refuse_null("trajlog_get_statistics", "place for the statistics");
     size_t size = statistics->struct_size;
     if (size < sizeof size) {

@@ -64,6 +64,11 @@ trajlog_status refuse_null(const char *call, const char *what)
     return TRAJLOG_INVALID_ARGUMENT;
 }
 
+trajlog_status refuse_no_log(const char *call)
+{
+    return refuse_null(call, "log, closed or never created,");
+}
+
 const char *trajlog_message(const trajlog_writer *log)
 {
     if (log == NULL) return error_remembered_message();

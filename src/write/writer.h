@@ -131,6 +131,7 @@ void writer_end(trajlog_writer *log);
 void writer_cut(trajlog_writer *log, struct worker *worker);
 /* For calls on NULL. */
 trajlog_status refuse_null(const char *call, const char *what);
+trajlog_status refuse_no_log(const char *call);
 
 /* start.c: in this order; the first two do nothing when repeated. Nothing is done to the file before writer_define, so
  * that a first step that is refused leaves it as it was. */

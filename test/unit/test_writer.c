@@ -261,7 +261,7 @@ static void an_existing_file_is_refused_or_replaced(void **state)
     FILE *file = fopen(scene->path, "w");
     fputs("precious", file);
     fclose(file);
-    refuse_create(scene, scene->path, NULL, TRAJLOG_FILE_EXISTS, "run.h5");
+    refuse_create(scene, scene->path, NULL, TRAJLOG_FILE_EXISTS, "run.h5|not created|TRAJLOG_REPLACE");
     char text[16] = "";
     file = fopen(scene->path, "r");
     assert_int_equal(fread(text, 1, sizeof text - 1, file), 8);
@@ -348,8 +348,8 @@ static void close_accepts_null_and_a_second_call(void **state)
     assert_null(scene->log);
     ok(trajlog_close(&scene->log));
     /* A log that is closed is NULL, and calls on it say so. */
-    expect(trajlog_log(scene->log, 0, 0.0), TRAJLOG_INVALID_ARGUMENT, "trajlog_log|NULL");
-    expect(trajlog_flush(scene->log), TRAJLOG_INVALID_ARGUMENT, "trajlog_flush|NULL");
+    expect(trajlog_log(scene->log, 0, 0.0), TRAJLOG_INVALID_ARGUMENT, "trajlog_log|NULL|closed");
+    expect(trajlog_flush(scene->log), TRAJLOG_INVALID_ARGUMENT, "trajlog_flush|NULL|closed");
     expect(trajlog_set_metadata(NULL, "a", "b"), TRAJLOG_INVALID_ARGUMENT, "NULL");
     expect(trajlog_bind(NULL, scene, NULL), TRAJLOG_INVALID_ARGUMENT, "trajlog_bind|NULL");
     expect(trajlog_get_statistics(NULL, NULL), TRAJLOG_INVALID_ARGUMENT, "NULL");
