@@ -285,6 +285,13 @@ static void limit_first_rows(struct store *store, const struct store_group *grou
     }
 }
 
+static bool has_new_fields(const struct group *filed)
+{
+    for (size_t i = 0; i < filed->field_count; i++)
+        if (filed->fields[i]->first_row == FIRST_ROW_OPEN) return true;
+    return false;
+}
+
 static trajlog_status take_up_group(struct store *store, struct store_group *group, struct group *filed)
 {
     hid_t location = H5Gopen2(store->file, group->model->name, H5P_DEFAULT);
@@ -295,7 +302,7 @@ static trajlog_status take_up_group(struct store *store, struct store_group *gro
         status = checkpoint_open(&store->checkpoint, &store->context, location, group->model, &store->failure);
     else if (group_is_once(filed)) status = take_up_once(store, group, filed, location);
     else status = take_up_rows(store, group, filed, location);
-    if (status == TRAJLOG_OK && store->filed_changed)
+    if (status == TRAJLOG_OK && has_new_fields(filed))
         status = replace_text(store, location, "paths", group_paths_json(filed));
     H5Gclose(location);
     limit_first_rows(store, group, filed);
