@@ -113,6 +113,11 @@ static void declare(void)
     add(all, "atoms/checked", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(7), (struct storage){.chunk_rows = 5, .checksum = true});
     add(all, "plain", TRAJLOG_INT64, TRAJLOG_SHAPE(2), (struct storage){.chunk_rows = 6});
     add(all, "scalar", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, plain);
+    add(all, "series", TRAJLOG_FLOAT32, TRAJLOG_SHAPE(9000, 1),
+        (struct storage){.chunk_rows = 8,
+                         .compression = TRAJLOG_COMPRESSION_DEFLATE,
+                         .checksum = true,
+                         .access = TRAJLOG_ACCESS_PARTICLE});
     struct group *types = add_group("types", trajlog_every(3));
     add(types, "complex", TRAJLOG_COMPLEX128, TRAJLOG_SHAPE(2), packed);
     add(types, "bool", TRAJLOG_BOOL, TRAJLOG_SHAPE(9), (struct storage){.chunk_rows = 4});
@@ -687,6 +692,8 @@ static void additions_are_refused_or_filled(void **state)
     struct group *all = schema_find_group(scene.schema, "all"), *once = schema_find_group(scene.schema, "init");
     add(all, "late/packed", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3), packed);
     add(all, "late/plain", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, plain);
+    add(all, "late/series", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(7000),
+        (struct storage){.chunk_rows = 8, .access = TRAJLOG_ACCESS_PARTICLE});
     add(all, "late/count", TRAJLOG_INT32, TRAJLOG_SCALAR, packed);
     add(once, "late", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(4), plain);
     struct group *more = add_group("more", trajlog_every(2));
@@ -701,6 +708,7 @@ static void additions_are_refused_or_filled(void **state)
     hid_t file = open_plainly(scene.path);
     expect_fill(file, "all/late/packed", 31, 19);
     expect_fill(file, "all/late/plain", 31, 19);
+    expect_fill(file, "all/late/series", 31, 19);
     expect_axis(file, all, 31);
     expect_field(file, once, group_find_field(once, "late"), 31);
     assert_int_equal(rows_of(file, "more/x"), 6); /* 20, 22, ... 30 */
@@ -710,7 +718,7 @@ static void additions_are_refused_or_filled(void **state)
     assert_non_null(strstr(text, "\"version\":2"));
     assert_non_null(strstr(text, "\"first_row\":19"));
     assert_string_equal(names, "[\"init\",\"all\",\"types\",\"more\"]");
-    assert_non_null(strstr(paths, "\"scalar\",\"late/packed\",\"late/plain\",\"late/count\"]"));
+    assert_non_null(strstr(paths, "\"late/packed\",\"late/plain\",\"late/series\",\"late/count\"]"));
     free(text);
     free(names);
     free(paths);
