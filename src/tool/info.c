@@ -168,6 +168,26 @@ static void print_field(const trajlog_field_info *field, const struct widths *wi
     putchar('\n');
 }
 
+/* The state that a run goes on from, in few lines: name, type, shape and unit of each field. */
+static void print_state(const trajlog_reader *reader, int32_t group)
+{
+    char type[64], shape[160];
+    const trajlog_field_info *field;
+    size_t column = 0;
+    for (int32_t i = 0; (field = trajlog_reader_field(reader, group, i)); i++) {
+        type_text(field, type, sizeof type);
+        shape_text(&field->shape, shape, sizeof shape);
+        size_t length = strlen(field->name) + strlen(type) + strlen(shape) + strlen(field->unit) + 5;
+        bool fits = i > 0 && column + length <= 98;
+        fputs(i == 0 ? "  " : fits ? ", " : ",\n  ", stdout);
+        print_safely(field->name);
+        printf(" %s %s%s", type, shape, *field->unit ? " " : "");
+        print_safely(field->unit);
+        column = (fits ? column : 0) + length;
+    }
+    if (column > 0) putchar('\n');
+}
+
 static void print_text(const trajlog_reader *reader)
 {
     int32_t groups = trajlog_reader_file(reader)->group_count;
@@ -176,7 +196,9 @@ static void print_text(const trajlog_reader *reader)
     print_file(reader);
     for (int32_t g = 0; g < groups; g++) {
         print_group(trajlog_reader_group(reader, g));
-        for (int32_t f = 0; (field = trajlog_reader_field(reader, g, f)); f++) print_field(field, &widths);
+        if (trajlog_reader_group(reader, g)->checkpoint) print_state(reader, g);
+        else
+            for (int32_t f = 0; (field = trajlog_reader_field(reader, g, f)); f++) print_field(field, &widths);
     }
 }
 

@@ -38,6 +38,16 @@ def test_it_fits_one_screen_and_says_it_all(build, run, argon):
                 assert any(line.split()[:1] == [name] for line in lines), name
 
 
+def test_it_fits_one_screen_with_checkpoints_too(build, run, tmp_path):
+    path = tmp_path / "argon.h5"
+    run(build / "examples/md_argon", "--atoms", "108", "--steps", "40", "--checkpoint", "10", "--out", path, "--quiet")
+    lines = run(build / "trajlog", "info", path).splitlines()
+    assert len(lines) <= 24 and max(map(len, lines[1:])) <= 100
+    first = next(i for i, line in enumerate(lines) if line.startswith("checkpoint"))
+    assert "2 slots, newest step 40" in lines[first]
+    assert "position float64 108 x 3 nm, velocity float64 108 x 3 nm ps-1, random uint64 4" in lines[first + 1]
+
+
 def test_dropped_frames_are_shown(build, run, argon, tmp_path):
     path = tmp_path / "dropped.h5"
     path.write_bytes(argon.read_bytes())
