@@ -15,11 +15,21 @@
  * of each block. Energies and pressure are asked for by a `fix ave/time` of ours, because LAMMPS only computes them in
  * steps in which somebody will want them, and columns are added to a `thermo_style custom` that does without them.
  *
+ * Going on after a kill. With --checkpoint N, LAMMPS writes a restart file every N steps, to FILE.restart.0 and
+ * FILE.restart.1 by turns, and a checkpoint in the log says which one belongs to it. --resume takes the newest: it sets
+ * LAMMPS's variable `restart` to the file's name, and the script is to read that file instead of making a system (see
+ * in.melt). LAMMPS begins anew with the atoms as they are in the file, so the run that wrote it does the same: it makes a
+ * new setup. That, and what LAMMPS leaves out of restart files (the random numbers of fix langevin, ...), is all that
+ * tells such a run from `run S`.
+ *
  * LAMMPS ends the process when it meets an error, unless it is built with exceptions. Its message is then repeated on
  * stderr, and the log is closed. */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,11 +48,11 @@
 #define MAXIMUM_ARGUMENTS 64
 
 struct arguments {
-    int64_t steps, every;
+    int64_t steps, every, checkpoint; /* 0: no checkpoints */
     const char *input, *out, *config, *lammps_log;
     char *lammps[MAXIMUM_ARGUMENTS]; /* the command line that LAMMPS sees */
     int lammps_count;
-    bool quiet, synchronous, replace;
+    bool quiet, synchronous, replace, resume;
 };
 
 /* The units of LAMMPS's `units` styles, from the documentation of that command; NULL: none, or without a spelling. */
@@ -86,6 +96,13 @@ struct engine {
     double time;
     double origin[3], box[3][3];
     double thermo[THERMO_COUNT];
+    int32_t restart_file; /* 0 or 1: the one that belongs to the latest checkpoint */
+};
+
+/* Where a run begins. */
+struct restart {
+    bool goes_on;      /* in a log that is there */
+    int64_t last_step; /* that is done; TRAJLOG_FROM_THE_START: none */
 };
 
 /* Where the handlers that run when LAMMPS ends the process find things. */
@@ -508,7 +525,16 @@ static void declare_log(trajlog_writer *log, struct engine *engine, int64_t ever
     }
 }
 
-static trajlog_writer *open_log(const struct engine *engine, const struct arguments *arguments)
+/* The state itself is in LAMMPS's restart file. */
+static void declare_checkpoint(trajlog_writer *log, const struct engine *engine)
+{
+    trajlog_group *checkpoint = trajlog_add_checkpoint(log);
+    trajlog_add_field(checkpoint, "first_step", TRAJLOG_INT64, TRAJLOG_SCALAR, &engine->first_step, NULL);
+    trajlog_add_field(checkpoint, "restart_file", TRAJLOG_INT32, TRAJLOG_SCALAR, &engine->restart_file, NULL);
+}
+
+static trajlog_writer *open_log(const struct engine *engine, const struct arguments *arguments,
+                                const struct restart *restart)
 {
     char version[16];
     snprintf(version, sizeof version, "%d", lammps_version(engine->lammps));
@@ -516,7 +542,7 @@ static trajlog_writer *open_log(const struct engine *engine, const struct argume
     options.existing = arguments->replace ? TRAJLOG_REPLACE : TRAJLOG_REFUSE;
     options.config_path = arguments->config;
     options.synchronous = arguments->synchronous;
-    options.total_steps = arguments->steps / arguments->every + 1;
+    options.total_steps = arguments->steps + 1;
     options.progress = progress_bar(arguments->quiet);
     options.program = "LAMMPS";
     options.program_version = version;
@@ -524,7 +550,8 @@ static trajlog_writer *open_log(const struct engine *engine, const struct argume
     options.time_unit = engine->units->time != NULL ? engine->units->time : "";
     trajlog_writer *log = NULL;
     /* Failures stick to the log, and the first trajlog_log returns them. */
-    (void)trajlog_create(&log, arguments->out, &options);
+    if (restart->goes_on) (void)trajlog_resume(&log, arguments->out, restart->last_step, &options);
+    else (void)trajlog_create(&log, arguments->out, &options);
     (void)trajlog_set_metadata(log, "lammps_units", engine->units->style);
     if (engine->units->time != NULL) (void)trajlog_set_metadata(log, "time_unit", engine->units->time);
     return log;
@@ -539,15 +566,125 @@ static bool log_step(struct engine *engine)
     return false;
 }
 
-/* Steps that are left over behind the last whole block are run, too, as the script's author expects. */
-static bool run(struct engine *engine, int64_t steps, int64_t every)
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Checkpoints
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static bool restart_path(char *path, size_t size, const struct arguments *arguments, const char *suffix)
 {
-    int64_t stop = engine->first_step + steps;
+    int length = snprintf(path, size, "%s.restart.%s", arguments->out, suffix);
+    if (length > 0 && (size_t)length < size) return true;
+    fail("%s: the name is too long", arguments->out);
+    return false;
+}
+
+static const char *restart_suffix(int32_t file)
+{
+    return file == 0 ? "0" : "1";
+}
+
+/* Brings a file, or the names in a directory, to the disk. */
+static bool sync_path(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    bool good = descriptor >= 0 && fsync(descriptor) == 0;
+    if (!good) fail("%s: %s", path, strerror(errno));
+    if (descriptor >= 0) close(descriptor);
+    return good;
+}
+
+/* Gives the new restart file its name, which an older one may have, when it is on the disk. */
+static bool keep_restart_file(const char *new_path, const char *path)
+{
+    char directory[PATH_MAX];
+    if (!sync_path(new_path)) return false;
+    if (rename(new_path, path) != 0) {
+        fail("%s: %s", path, strerror(errno));
+        return false;
+    }
+    snprintf(directory, sizeof directory, "%s", path);
+    return sync_path(dirname(directory));
+}
+
+static int64_t checkpoint_interval(const struct arguments *arguments)
+{
+    int64_t blocks = arguments->checkpoint / arguments->every + (arguments->checkpoint % arguments->every != 0);
+    return blocks * arguments->every;
+}
+
+/* Makes a checkpoint of the step that was just logged, if one is due; then the next block begins with a setup. */
+static bool make_checkpoint(struct engine *engine, const struct arguments *arguments, bool *setup)
+{
+    char new_path[PATH_MAX], path[PATH_MAX];
+    int64_t steps = engine->step - engine->first_step, interval = checkpoint_interval(arguments);
+    if (interval == 0 || steps % interval != 0) return true;
+    engine->restart_file = (int32_t)(steps / interval % 2);
+    if (!restart_path(new_path, sizeof new_path, arguments, "new") ||
+        !restart_path(path, sizeof path, arguments, restart_suffix(engine->restart_file)))
+        return false;
+    if (!command(engine, "write_restart %s", new_path) || !keep_restart_file(new_path, path)) return false;
+    *setup = true;
+    if (trajlog_checkpoint(logged, engine->step, engine->time) == TRAJLOG_OK) return true;
+    fail("%s", trajlog_message(logged));
+    return false;
+}
+
+/* Looks for the newest checkpoint of the log, and tells LAMMPS its restart file. */
+static bool restore(struct engine *engine, struct arguments *arguments, struct restart *restart)
+{
+    static char path[PATH_MAX];
+    trajlog_request requests[] = {
+        {"first_step", TRAJLOG_INT64, &engine->first_step, sizeof engine->first_step},
+        {"restart_file", TRAJLOG_INT32, &engine->restart_file, sizeof engine->restart_file},
+    };
+    trajlog_reader *reader = NULL;
+    trajlog_status status = trajlog_open(&reader, arguments->out);
+    restart->goes_on = status != TRAJLOG_NOT_FOUND;
+    if (status == TRAJLOG_OK) status = trajlog_restore(reader, requests, 2, &restart->last_step, NULL);
+    if (status != TRAJLOG_OK && status != TRAJLOG_NOT_FOUND) fail("%s", trajlog_reader_message(reader));
+    trajlog_reader_close(&reader);
+    if (status != TRAJLOG_OK) return status == TRAJLOG_NOT_FOUND;
+    if (!restart_path(path, sizeof path, arguments, restart_suffix(engine->restart_file))) return false;
+    if (access(path, R_OK) != 0) {
+        fail("%s: %s; it belongs to the newest checkpoint, of step %" PRId64, path, strerror(errno),
+             restart->last_step);
+        return false;
+    }
+    arguments->lammps[arguments->lammps_count++] = "-var";
+    arguments->lammps[arguments->lammps_count++] = "restart";
+    arguments->lammps[arguments->lammps_count++] = path;
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The run
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Sees to it that LAMMPS stands at the step where the run begins. */
+static bool find_place(struct engine *engine, const struct restart *restart)
+{
+    engine->step = *(int64_t *)lammps_extract_global(engine->lammps, "ntimestep");
+    if (restart->last_step == TRAJLOG_FROM_THE_START) engine->first_step = engine->step;
+    else if (engine->step != restart->last_step) {
+        fail("the input script ends at step %" PRId64 ", and the newest checkpoint is of step %" PRId64
+             ": it is to read the restart file ${restart}",
+             engine->step, restart->last_step);
+        return false;
+    }
+    return true;
+}
+
+/* Steps that are left over behind the last whole block are run, too, as the script's author expects. */
+static bool run(struct engine *engine, const struct arguments *arguments, const struct restart *restart)
+{
+    int64_t every = arguments->every, stop = engine->first_step + arguments->steps;
+    bool setup = restart->last_step != TRAJLOG_FROM_THE_START;
     if (!ask_for_thermo(engine, every)) return false;
-    if (!run_block(engine, 0, stop, true) || !log_step(engine)) return false;
-    for (int64_t left = steps; left > 0; left -= every) {
-        if (!run_block(engine, left < every ? left : every, stop, false)) return false;
-        if (left >= every && !log_step(engine)) return false;
+    if (!setup && (!run_block(engine, 0, stop, true) || !log_step(engine))) return false;
+    for (int64_t left = stop - engine->step; left > 0; left -= every) {
+        if (!run_block(engine, left < every ? left : every, stop, setup)) return false;
+        setup = false;
+        if (left >= every && (!log_step(engine) || !make_checkpoint(engine, arguments, &setup))) return false;
         trim_screen();
     }
     return true;
@@ -555,16 +692,18 @@ static bool run(struct engine *engine, int64_t steps, int64_t every)
 
 static bool run_and_log(struct engine *engine, struct arguments *arguments)
 {
+    struct restart restart = {.goes_on = false, .last_step = TRAJLOG_FROM_THE_START};
+    if (arguments->resume && !restore(engine, arguments, &restart)) return false;
     if (!start_lammps(engine, arguments)) return false;
     lammps_file(engine->lammps, arguments->input);
-    if (!went_well(engine) || !check_lammps(engine) || !take_ids(engine)) return false;
-    engine->first_step = engine->step = *(int64_t *)lammps_extract_global(engine->lammps, "ntimestep");
+    if (!went_well(engine) || !check_lammps(engine) || !take_ids(engine) || !find_place(engine, &restart)) return false;
 
-    logged = open_log(engine, arguments);
+    logged = open_log(engine, arguments, &restart);
     /* Only now: handlers run in reverse order, and libhdf5, which registers its own, must live longer than the log. */
     if (atexit(close_log) != 0) return false;
     declare_log(logged, engine, arguments->every);
-    bool good = run(engine, arguments->steps, arguments->every);
+    if (arguments->checkpoint > 0) declare_checkpoint(logged, engine);
+    bool good = run(engine, arguments, &restart);
     if (trajlog_close(&logged) == TRAJLOG_OK) return good;
     if (good) fail("%s", trajlog_message(NULL));
     return false;
@@ -574,7 +713,7 @@ static bool run_and_log(struct engine *engine, struct arguments *arguments)
  * The command line
  * ------------------------------------------------------------------------------------------------------------------ */
 
-enum option_key { KEY_CONFIG = 256, KEY_SYNC, KEY_REPLACE, KEY_LAMMPS_LOG };
+enum option_key { KEY_CONFIG = 256, KEY_SYNC, KEY_REPLACE, KEY_RESUME, KEY_CHECKPOINT, KEY_LAMMPS_LOG };
 
 static const struct argp_option option_list[] = {
     {"input", 'i', "FILE", 0, "LAMMPS's input script, without a run command", 0},
@@ -583,6 +722,10 @@ static const struct argp_option option_list[] = {
     {"out", 'o', "FILE", 0, "The log to write", 0},
     {"var", 'v', "NAME=VALUE", 0, "Set a variable of the script, as LAMMPS's -var; may be repeated", 0},
     {"replace", KEY_REPLACE, NULL, 0, "Replace the log if it exists", 0},
+    {"checkpoint", KEY_CHECKPOINT, "N", 0,
+     "Let LAMMPS write a restart file every N steps, rounded up to a multiple of K (default 0: none)", 0},
+    {"resume", KEY_RESUME, NULL, 0,
+     "Go on from the newest checkpoint in the log, if there is one; else start over in it", 0},
     {"config", KEY_CONFIG, "FILE", 0, "A JSON configuration for the log", 0},
     {"sync", KEY_SYNC, NULL, 0, "Write from the simulation's thread, without a queue", 0},
     {"lammps-log", KEY_LAMMPS_LOG, "FILE", 0, "LAMMPS's own log.lammps (default none)", 0},
@@ -604,7 +747,7 @@ static void parse_variable(struct argp_state *state, char *text)
     struct arguments *arguments = state->input;
     char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) argp_error(state, "%s: expected NAME=VALUE", text);
-    if (arguments->lammps_count + 3 > MAXIMUM_ARGUMENTS - 7) argp_error(state, "too many variables");
+    if (arguments->lammps_count + 3 > MAXIMUM_ARGUMENTS - 10) argp_error(state, "too many variables");
     *equals = '\0';
     arguments->lammps[arguments->lammps_count++] = "-var";
     arguments->lammps[arguments->lammps_count++] = text;
@@ -638,6 +781,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         break;
     case KEY_SYNC:
         arguments->synchronous = true;
+        break;
+    case KEY_RESUME:
+        arguments->resume = true;
+        break;
+    case KEY_CHECKPOINT:
+        arguments->checkpoint = parse_integer(state, text, 0, INT32_MAX);
         break;
     case KEY_REPLACE:
         arguments->replace = true;
