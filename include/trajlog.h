@@ -315,6 +315,9 @@ typedef struct trajlog_options {
     double sync_seconds;      /* a *synced* commit at least this often; 60. Negative: only when the caller asks */
     int32_t no_lock;          /* not 0: write without the lock that keeps a second writer out, where there are none */
     int32_t accept_additions; /* trajlog_resume: not 0: groups and fields that the file lacks are added to it */
+    int32_t encoder_threads; /* that help the log's own to compress, 0 to 64, each with memory for six chunks; none, and
+                               * none in synchronous mode */
+    int32_t worker_cpu;      /* the log's own thread runs on this CPU only, plus 1: 1 is the first one; 0: on any */
 } trajlog_options;
 
 static inline trajlog_options trajlog_default_options(void)

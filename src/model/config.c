@@ -509,14 +509,30 @@ static trajlog_status check_file(const struct checker *checker, json_t *value, c
     return check_members(checker, value, place, members, LENGTH(members));
 }
 
+static trajlog_status check_encoders(const struct checker *checker, json_t *value, const struct place *place)
+{
+    if (is_integer_from(value, 0, MOST_ENCODER_THREADS)) return TRAJLOG_OK;
+    return expected(checker, place, value, "an integer from 0 to 64, a number of threads");
+}
+
+static trajlog_status check_cpu(const struct checker *checker, json_t *value, const struct place *place)
+{
+    if (json_is_false(value) || is_integer_from(value, 0, MOST_CPUS - 1)) return TRAJLOG_OK;
+    return expected(checker, place, value, "the number of a CPU, from 0 on, or false: any");
+}
+
+static trajlog_status check_threads(const struct checker *checker, json_t *value, const struct place *place)
+{
+    static const struct member members[] = {{"encoders", check_encoders}, {"worker_cpu", check_cpu}};
+    return check_members(checker, value, place, members, LENGTH(members));
+}
+
 static trajlog_status check_root(const struct checker *checker, json_t *value)
 {
     static const struct place root;
     static const struct member members[] = {
-        {"queue", check_queue},
-        {"commit", check_commit},
-        {"file", check_file},
-        {"groups", check_groups},
+        {"queue", check_queue},     {"commit", check_commit}, {"file", check_file},
+        {"threads", check_threads}, {"groups", check_groups},
     };
     return check_members(checker, value, &root, members, LENGTH(members));
 }
@@ -664,12 +680,20 @@ static void apply_file(const json_t *file, struct settings *settings)
     if (accept_additions != NULL) settings->accept_additions = json_is_true(accept_additions);
 }
 
+static void apply_threads(const json_t *threads, struct settings *settings)
+{
+    const json_t *cpu = json_object_get(threads, "worker_cpu");
+    settings->encoder_threads = (int)integer_or(threads, "encoders", settings->encoder_threads);
+    if (cpu != NULL) settings->worker_cpu = json_is_false(cpu) ? -1 : (int)json_integer_value(cpu);
+}
+
 void config_apply_settings(const struct config *config, struct settings *settings)
 {
     if (config == NULL) return;
     apply_queue(json_object_get(config->root, "queue"), settings);
     apply_commit(json_object_get(config->root, "commit"), settings);
     apply_file(json_object_get(config->root, "file"), settings);
+    apply_threads(json_object_get(config->root, "threads"), settings);
 }
 
 /* ------------------------------------------------------------------------------------------------------- schema --- */

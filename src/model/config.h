@@ -15,7 +15,12 @@ struct settings {
     int64_t flush_rows, flush_bytes; /* 0: no bound */
     double sync_seconds;             /* negative: never by time */
     bool without_lock, accept_additions;
+    int encoder_threads;
+    int worker_cpu; /* negative: any */
 };
+
+#define MOST_ENCODER_THREADS 64
+#define MOST_CPUS            65536
 
 /* A parsed configuration; NULL stands for none. */
 struct config;

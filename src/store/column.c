@@ -286,21 +286,41 @@ static trajlog_status store_chunk(struct column *column, struct corner corner, c
     return check_driver(column, error);
 }
 
-static trajlog_status store_full_chunk(struct column *column, const void *chunk, int64_t side, struct error *error)
+static trajlog_status store_encoded(const struct chunk_place *place, const struct encoded *encoded, struct error *error)
 {
-    struct encoded encoded = {.bytes = chunk, .size = column->chunk_bytes};
+    struct column *column = place->column;
     struct block taken;
-    if (!encoding_is_plain(&column->encoding))
-        TRY(encoder_encode(column->context->encoder, &column->encoding, chunk, column->chunk_bytes, &encoded, error));
-    TRY(extend(column, column->rows, error));
-    TRY(store_chunk(column, corner_of(column, column->rows - column->chunk_rows, side), &encoded, &taken, error));
+    TRY(extend(column, place->first_row + column->chunk_rows, error));
+    TRY(store_chunk(column, corner_of(column, place->first_row, place->side), encoded, &taken, error));
     if (!column->tail) return TRAJLOG_OK;
     /* libhdf5 frees nothing while readers may look, so the place of the tail would be lost. */
-    struct block *tail = &column->tail[side];
+    struct block *tail = &column->tail[place->side];
     if (taken.size > 0 && tail->size > 0)
         driver_retire(column->context->driver, tail->address, tail->size, RETIRE_SECONDS);
     tail->size = 0;
     return TRAJLOG_OK;
+}
+
+static trajlog_status store_oldest(struct pipeline *pipeline, struct error *error)
+{
+    struct chunk_place place;
+    struct encoded encoded;
+    TRY(pipeline_take(pipeline, &place, &encoded, error));
+    return store_encoded(&place, &encoded, error);
+}
+
+static trajlog_status store_full_chunk(struct column *column, const void *chunk, int64_t side, struct error *error)
+{
+    struct pipeline *pipeline = column->context->pipeline;
+    struct chunk_place place = {column, column->rows - column->chunk_rows, side};
+    struct encoded encoded = {.bytes = chunk, .size = column->chunk_bytes};
+    if (encoding_is_plain(&column->encoding)) return store_encoded(&place, &encoded, error);
+    if (pipeline) {
+        if (pipeline_is_full(pipeline)) TRY(store_oldest(pipeline, error));
+        return pipeline_put(pipeline, place, &column->encoding, chunk, column->chunk_bytes, error);
+    }
+    TRY(encoder_encode(column->context->encoder, &column->encoding, chunk, column->chunk_bytes, &encoded, error));
+    return store_encoded(&place, &encoded, error);
 }
 
 /* Puts a row into the tail. */
@@ -356,7 +376,9 @@ static trajlog_status store_tail(struct column *column, int64_t tail_rows, struc
 trajlog_status column_commit(struct column *column, struct error *error)
 {
     int64_t tail_rows = column->rows % column->chunk_rows;
+    struct pipeline *pipeline = column->context->pipeline;
     if (column->rows == column->committed) return TRAJLOG_OK;
+    while (pipeline && !pipeline_is_empty(pipeline)) TRY(store_oldest(pipeline, error));
     TRY(extend(column, column->rows, error));
     if (tail_rows > 0) TRY(store_tail(column, tail_rows, error));
     column->committed = column->rows;

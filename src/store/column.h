@@ -16,6 +16,7 @@
 
 #include "model/schema.h"
 #include "store/codec.h"
+#include "store/pipeline.h"
 #include "store/round.h"
 
 struct driver;
@@ -24,8 +25,9 @@ struct driver;
 struct column_context {
     const char *path; /* for messages */
     struct driver *driver;
-    struct encoder *encoder; /* NULL until a column needs it */
-    int64_t chunks;          /* written since the last commit */
+    struct encoder *encoder;   /* NULL until a column needs it */
+    struct pipeline *pipeline; /* NULL: there are no helpers, and chunks are encoded when they are stored */
+    int64_t chunks;            /* written since the last commit */
 };
 
 /* What to make a dataset of. The texts are used in messages and outlive the column. */

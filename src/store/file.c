@@ -538,6 +538,8 @@ static trajlog_status finish(struct store *store)
 
 static void close_file(struct store *store)
 {
+    pipeline_free(store->context.pipeline);
+    store->context.pipeline = NULL;
     close_columns(store);
     if (store->file > 0 && H5Fclose(store->file) < 0) store_fail(store, "close the file");
     store->file = 0;
@@ -576,7 +578,15 @@ trajlog_status store_close(struct store *store, struct error *error)
 
 void store_abandon(struct store *store)
 {
-    if (store) discard(store);
+    if (!store) return;
+    pipeline_forget(store->context.pipeline);
+    store->context.pipeline = NULL;
+    discard(store);
+}
+
+trajlog_status store_set_helpers(struct store *store, const struct helpers *helpers, struct error *error)
+{
+    return pipeline_new(&store->context.pipeline, helpers, error);
 }
 
 int64_t store_rows(const struct store *store, size_t group)

@@ -10,6 +10,7 @@
 #include "model/schema.h"
 
 struct store;
+struct helpers;
 
 enum commit_level {
     COMMIT_FLUSHED, /* survives a killed process */
@@ -64,6 +65,10 @@ trajlog_status store_write_once(struct store *store, size_t group, int64_t step,
 /* From here on there are only rows. On disk afterwards: the file with all groups, the `once` data, and, of a new file, no
  * rows, of a resumed one, those up to the restart step. */
 trajlog_status store_start(struct store *store, struct error *error);
+
+/* From here on helpers (helpers.h) encode chunks, while rows are appended; at a commit, that is done. They must help until
+ * the store is closed. At most once. */
+trajlog_status store_set_helpers(struct store *store, const struct helpers *helpers, struct error *error);
 
 /* Appends a row; `fields` as above, only read during the call. */
 trajlog_status store_append(struct store *store, size_t group, int64_t step, double time, const void *const *fields,

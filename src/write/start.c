@@ -277,9 +277,23 @@ trajlog_status writer_define(trajlog_writer *log, const struct moment *moment)
     return store_start(log->store, &log->pending);
 }
 
+static trajlog_status start_encoders(trajlog_writer *log)
+{
+    if (log->settings.encoder_threads == 0) return TRAJLOG_OK;
+    TRY(encoders_start(&log->encoders, log->settings.encoder_threads, &log->pending));
+    struct helpers helpers = encoders_helpers(log->encoders);
+    return store_set_helpers(log->store, &helpers, &log->pending);
+}
+
+static trajlog_status start_threads(trajlog_writer *log)
+{
+    TRY(start_encoders(log));
+    return worker_start(&log->worker, log->queue, &log->delivery, log->settings.worker_cpu, &log->pending);
+}
+
 trajlog_status writer_start(trajlog_writer *log)
 {
-    if (!log->settings.synchronous) TRY(worker_start(&log->worker, log->queue, &log->delivery, &log->pending));
+    if (!log->settings.synchronous) TRY(start_threads(log));
     life_set_worker(log, log->worker);
     log->running = true;
     return TRAJLOG_OK;

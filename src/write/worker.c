@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -66,19 +67,43 @@ static void *run(void *argument)
     return NULL;
 }
 
+static int bind_to_cpu(pthread_attr_t *attributes, int cpu)
+{
+    cpu_set_t *set = CPU_ALLOC((size_t)cpu + 1);
+    size_t bytes = CPU_ALLOC_SIZE((size_t)cpu + 1);
+    if (set == NULL) return ENOMEM;
+    CPU_ZERO_S(bytes, set);
+    CPU_SET_S((size_t)cpu, bytes, set);
+    int refused = pthread_attr_setaffinity_np(attributes, bytes, set);
+    CPU_FREE(set);
+    return refused;
+}
+
 /* Signals are the host's: the new thread inherits a mask that blocks them all. */
-static int start_thread(struct worker *worker)
+static int create_thread(struct worker *worker, const pthread_attr_t *attributes)
 {
     sigset_t all, before;
     sigfillset(&all);
     int refused = pthread_sigmask(SIG_SETMASK, &all, &before);
     if (refused != 0) return refused;
-    refused = pthread_create(&worker->thread, NULL, run, worker);
+    refused = pthread_create(&worker->thread, attributes, run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return refused;
 }
 
-trajlog_status worker_start(struct worker **worker, struct queue *queue, struct delivery *delivery, struct error *error)
+static int start_thread(struct worker *worker, int cpu)
+{
+    pthread_attr_t attributes;
+    int refused = pthread_attr_init(&attributes);
+    if (refused != 0) return refused;
+    if (cpu != ANY_CPU) refused = bind_to_cpu(&attributes, cpu);
+    if (refused == 0) refused = create_thread(worker, &attributes);
+    pthread_attr_destroy(&attributes);
+    return refused;
+}
+
+trajlog_status worker_start(struct worker **worker, struct queue *queue, struct delivery *delivery, int cpu,
+                            struct error *error)
 {
     *worker = NULL;
     struct worker *made = calloc(1, sizeof *made);
@@ -89,7 +114,7 @@ trajlog_status worker_start(struct worker **worker, struct queue *queue, struct 
     if (refused != 0) goto no_mutex;
     refused = pthread_cond_init(&made->answer, NULL);
     if (refused != 0) goto no_condition;
-    refused = start_thread(made);
+    refused = start_thread(made, cpu);
     if (refused != 0) goto no_thread;
     *worker = made;
     return TRAJLOG_OK;
@@ -99,6 +124,8 @@ no_condition:
     pthread_mutex_destroy(&made->mutex);
 no_mutex:
     free(made);
+    if (cpu != ANY_CPU && refused == EINVAL)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, refused, "the worker thread cannot run on CPU %d", cpu);
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, refused, "the worker thread could not be started");
 }
 

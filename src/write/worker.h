@@ -7,9 +7,12 @@
 
 struct worker;
 
-/* Starts the thread. `delivery` is the worker's until worker_stop, but for delivery_has_failed; `queue`'s consumer is
- * the worker. OUT_OF_MEMORY, or the errno with which the system refused a thread. */
-trajlog_status worker_start(struct worker **worker, struct queue *queue, struct delivery *delivery,
+#define ANY_CPU (-1)
+
+/* Starts the thread, on this CPU or on any. `delivery` is the worker's until worker_stop, but for delivery_has_failed; `queue`'s consumer is
+ * the worker. OUT_OF_MEMORY, or the errno with which the system refused a thread;
+ * INVALID_ARGUMENT: it has no such CPU, or does not let us run there. */
+trajlog_status worker_start(struct worker **worker, struct queue *queue, struct delivery *delivery, int cpu,
                             struct error *error);
 
 /* Producer: asks for a flush, a sync or a checkpoint, and returns when everything published before has been delivered and

@@ -125,6 +125,10 @@ static trajlog_status check_options(const trajlog_options *options, struct error
     else if (options->total_steps < 0) wrong = "total_steps: expected 0 or more";
     else if (options->flush_rows < 0) wrong = "flush_rows: expected 0 or more";
     else if (options->flush_bytes < 0) wrong = "flush_bytes: expected 0 or more";
+    else if (options->encoder_threads < 0 || options->encoder_threads > MOST_ENCODER_THREADS)
+        wrong = "encoder_threads: expected 0 to 64";
+    else if (options->worker_cpu < 0 || options->worker_cpu > MOST_CPUS)
+        wrong = "worker_cpu: expected the number of a CPU, plus 1, or 0";
     else if (!isfinite(options->sync_seconds)) wrong = "sync_seconds: expected a finite number";
     else if (options->profile < TRAJLOG_PROFILE_DEFAULT || options->profile > TRAJLOG_PROFILE_STRICT)
         wrong = "profile: expected one of trajlog_profile";
@@ -145,6 +149,8 @@ static void take_settings(trajlog_writer *log, const trajlog_options *options)
         .sync_seconds = options->sync_seconds != 0.0 ? options->sync_seconds : DEFAULT_SYNC_SECONDS,
         .without_lock = options->no_lock != 0,
         .accept_additions = options->accept_additions != 0,
+        .encoder_threads = options->encoder_threads,
+        .worker_cpu = options->worker_cpu - 1,
     };
     double seconds = options->progress_seconds > 0.0 ? options->progress_seconds : DEFAULT_PROGRESS_SECONDS;
     log->progress = (struct progress_settings){
@@ -320,12 +326,15 @@ void writer_end(trajlog_writer *log)
     (void)writer_sticking(log);
     if (store_close(log->store, &log->pending) != TRAJLOG_OK) writer_stick(log);
     log->store = NULL;
+    encoders_stop(log->encoders);
+    log->encoders = NULL;
 }
 
 void writer_cut(trajlog_writer *log, struct worker *worker)
 {
     worker_cut(worker);
     (void)store_close(log->store, NULL); /* there is nobody to be told */
+    encoders_stop(log->encoders);
 }
 
 /* The exit has come amid a call on the log, which is somewhere in it still: it is not freed. */
@@ -343,6 +352,7 @@ static void forget(trajlog_writer *log)
     worker_forget(log->worker);
     queue_forget(log->queue);
     store_abandon(log->store);
+    encoders_forget(log->encoders);
     log->queue = NULL;
 }
 

@@ -261,7 +261,7 @@ static void errors_name_line_column_and_key(void **state)
     refuse("{\"queue\": {\"frames\": 3,\n\t\"policiy\": \"fail\"}}",
            "run.json:2:2: queue.policiy: unknown key, did you mean \"policy\"? allowed: bytes, frames, policy, "
            "block_seconds, synchronous");
-    refuse("{\"quux\": {}}", "run.json:1:2: quux: unknown key; allowed: queue, commit, file, groups");
+    refuse("{\"quux\": {}}", "run.json:1:2: quux: unknown key; allowed: queue, commit, file, threads, groups");
     refuse("{\"groups\": {\"\xc3\xa4 b\": {\"x\": 1}}}",
            "run.json:1:21: groups.\"\xc3\xa4 b\".x: unknown key; allowed: enabled, frequency, fields");
     refuse("{\"queue\": {\"bytes\": 1, \"bytes\": 2}}", "run.json:1:30: duplicate object key near '\"bytes\"'");
@@ -473,6 +473,31 @@ static void positions(void **state)
     assert_true(json_depth_within("\"[[[[\\\"[[[", 10, 1));
 }
 
+static void threads(void **state)
+{
+    struct settings settings = {.encoder_threads = 5, .worker_cpu = 3};
+    struct config *config = parsed("{\"threads\": {\"encoders\": 2}}");
+    (void)state;
+    config_apply_settings(config, &settings);
+    assert_int_equal(settings.encoder_threads, 2);
+    assert_int_equal(settings.worker_cpu, 3);
+    config_free(config);
+    config = parsed("{\"threads\": {\"worker_cpu\": 0}}");
+    config_apply_settings(config, &settings);
+    assert_int_equal(settings.encoder_threads, 2);
+    assert_int_equal(settings.worker_cpu, 0);
+    config_free(config);
+    config = parsed("{\"threads\": {\"worker_cpu\": false, \"encoders\": 0}}");
+    config_apply_settings(config, &settings);
+    assert_int_equal(settings.encoder_threads, 0);
+    assert_int_equal(settings.worker_cpu, -1);
+    config_free(config);
+    refuse("{\"threads\": {\"encoders\": 65}}",
+           "run.json:1:26: threads.encoders: expected an integer from 0 to 64, a number of threads, got 65");
+    refuse("{\"threads\": {\"worker_cpu\": true}}",
+           "run.json:1:28: threads.worker_cpu: expected the number of a CPU, from 0 on, or false: any, got true");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(queue_and_commit),
     cmocka_unit_test(checkpoints_are_the_programs_own),
@@ -481,6 +506,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frequencies),
     cmocka_unit_test(fields),
     cmocka_unit_test(the_programs_storage_is_the_default),
+    cmocka_unit_test(threads),
     cmocka_unit_test(rounding),
     cmocka_unit_test(access_by_particle),
     cmocka_unit_test(errors_name_line_column_and_key),

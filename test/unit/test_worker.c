@@ -198,7 +198,7 @@ static void set_up(struct scene *scene, size_t largest_frames, double flush_seco
 
 static void start(struct scene *scene)
 {
-    assert_int_equal(worker_start(&scene->worker, scene->queue, &scene->delivery, NULL), TRAJLOG_OK);
+    assert_int_equal(worker_start(&scene->worker, scene->queue, &scene->delivery, ANY_CPU, NULL), TRAJLOG_OK);
 }
 
 static void tear_down(struct scene *scene)
@@ -530,7 +530,7 @@ static void a_refused_thread_is_an_error(void **state)
     set_up(&scene, 3, 1.0);
     struct error error = {0};
     refuse_threads = 1;
-    trajlog_status status = worker_start(&scene.worker, scene.queue, &scene.delivery, &error);
+    trajlog_status status = worker_start(&scene.worker, scene.queue, &scene.delivery, ANY_CPU, &error);
     refuse_threads = 0;
     assert_int_equal(status, TRAJLOG_OUT_OF_MEMORY);
     assert_int_equal(error.number, EAGAIN);

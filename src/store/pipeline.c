@@ -1,0 +1,118 @@
+#include "store/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The task comes first, so that it is the job too. */
+struct job {
+    struct task task;
+    struct chunk_place place;
+    struct encoder *encoder;
+    const struct encoding *encoding;
+    unsigned char *chunk;
+    size_t bytes, capacity;
+    struct encoded encoded;
+    struct error error;
+};
+
+/* A ring of jobs: `count` are under way, from the one at `oldest` on. */
+struct pipeline {
+    struct helpers helpers;
+    int oldest, count, most;
+    struct job jobs[];
+};
+
+static void encode(struct task *task)
+{
+    struct job *job = (struct job *)task;
+    (void)encoder_encode(job->encoder, job->encoding, job->chunk, job->bytes, &job->encoded, &job->error);
+}
+
+trajlog_status pipeline_new(struct pipeline **pipeline, const struct helpers *helpers, struct error *error)
+{
+    int most = 2 * helpers->count;
+    struct pipeline *made = calloc(1, sizeof *made + (size_t)most * sizeof made->jobs[0]);
+    *pipeline = NULL;
+    if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for encoders");
+    made->helpers = *helpers;
+    made->most = most;
+    for (int i = 0; i < most; i++) {
+        made->jobs[i].task.run = encode;
+        made->jobs[i].encoder = encoder_new();
+        if (made->jobs[i].encoder) continue;
+        pipeline_free(made);
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for encoders");
+    }
+    *pipeline = made;
+    return TRAJLOG_OK;
+}
+
+static struct job *oldest(struct pipeline *pipeline)
+{
+    return &pipeline->jobs[pipeline->oldest];
+}
+
+static void remove_oldest(struct pipeline *pipeline)
+{
+    pipeline->oldest = (pipeline->oldest + 1) % pipeline->most;
+    pipeline->count--;
+}
+
+void pipeline_forget(struct pipeline *pipeline)
+{
+    if (!pipeline) return;
+    for (int i = 0; i < pipeline->most; i++) {
+        encoder_free(pipeline->jobs[i].encoder);
+        free(pipeline->jobs[i].chunk);
+    }
+    free(pipeline);
+}
+
+void pipeline_free(struct pipeline *pipeline)
+{
+    for (; pipeline && pipeline->count > 0; remove_oldest(pipeline))
+        pipeline->helpers.finish(pipeline->helpers.context, &oldest(pipeline)->task);
+    pipeline_forget(pipeline);
+}
+
+bool pipeline_is_full(const struct pipeline *pipeline)
+{
+    return pipeline->count == pipeline->most;
+}
+
+bool pipeline_is_empty(const struct pipeline *pipeline)
+{
+    return pipeline->count == 0;
+}
+
+trajlog_status pipeline_put(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
+                            const void *chunk, size_t bytes, struct error *error)
+{
+    struct job *job = &pipeline->jobs[(pipeline->oldest + pipeline->count) % pipeline->most];
+    if (job->capacity < bytes) {
+        free(job->chunk);
+        job->chunk = malloc(bytes);
+        job->capacity = job->chunk ? bytes : 0;
+    }
+    if (!job->chunk) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a chunk of %zu bytes", bytes);
+    memcpy(job->chunk, chunk, bytes);
+    job->place = place;
+    job->encoding = encoding;
+    job->bytes = bytes;
+    error_clear(&job->error);
+    pipeline->count++;
+    pipeline->helpers.begin(pipeline->helpers.context, &job->task);
+    return TRAJLOG_OK;
+}
+
+trajlog_status pipeline_take(struct pipeline *pipeline, struct chunk_place *place, struct encoded *encoded,
+                             struct error *error)
+{
+    struct job *job = oldest(pipeline);
+    pipeline->helpers.finish(pipeline->helpers.context, &job->task);
+    remove_oldest(pipeline);
+    *place = job->place;
+    *encoded = job->encoded;
+    if (job->error.status != TRAJLOG_OK && error && error->status == TRAJLOG_OK) *error = job->error;
+    return job->error.status;
+}
