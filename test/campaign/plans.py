@@ -25,6 +25,7 @@ class Field:
     chunk_rows: int = 0
     level: int = 0
     checksum: int = 0
+    access: int = 0  # 1: by particle
     mask: int = ALL_BITS
 
     @property
@@ -36,7 +37,8 @@ class Field:
         return self.element_bytes * int(numpy.prod(self.shape, dtype=numpy.int64))
 
     def line(self):
-        words = [self.name, self.type, self.chunk_rows, self.level, self.checksum, f"{self.mask:x}", len(self.shape)]
+        words = [self.name, self.type, self.chunk_rows, self.level, self.checksum, self.access, f"{self.mask:x}",
+                 len(self.shape)]
         return " ".join(map(str, ["field", *words, *self.shape]))
 
 
@@ -60,22 +62,19 @@ class Group:
         words = [self.name, self.kind, self.interval, self.start, self.stop, self.with_first, self.with_last]
         return " ".join(map(str, ["group", *words, len(self.steps), *self.steps]))
 
-    def due_steps(self, plan):
-        """The steps that must have a row, of a run from the plan's first step to its last."""
+    def due_steps(self, plan, through):
+        """The steps up to this one that must have a row, of a run from the plan's first step to its last."""
         last = plan.first + plan.count - 1
+        through = min(through, last)
         if self.kind == "steps":
-            due = [step for step in self.steps if plan.first <= step <= last]
+            due = numpy.array([step for step in self.steps if plan.first <= step <= through], dtype=numpy.int64)
         else:
             begin = self.start
             if plan.first > begin:
                 begin += -(-(plan.first - begin) // self.interval) * self.interval
-            due = range(begin, min(self.stop, last + 1), self.interval)
-        due = set(due)
-        if self.with_first:
-            due.add(plan.first)
-        if self.with_last:
-            due.add(last)
-        return numpy.array(sorted(due), dtype=numpy.int64)
+            due = numpy.arange(begin, max(begin, min(self.stop, through + 1)), self.interval, dtype=numpy.int64)
+        others = [plan.first] * self.with_first + [last] * (self.with_last and through == last)
+        return numpy.union1d(due, numpy.array(others, dtype=numpy.int64))
 
 
 @dataclasses.dataclass
@@ -178,6 +177,8 @@ def random_field(chance, kind, name):
         field.level = chance.randint(1, 9) if chance.random() < 0.5 else 1
         field.mask = chance.choice(MASKS)
     field.checksum = int(chance.random() < 0.2)
+    if kind != "large frames" and field.shape and chance.random() < 0.2:
+        field.access = 1
     return field
 
 
@@ -205,6 +206,8 @@ def random_options(chance, largest):
         options["synchronous"] = 1
     if chance.random() < 0.5:
         options["queue_bytes"] = 4 * largest + (chance.randint(4096, 1 << 20))
+    if chance.random() < 0.2:
+        options["encoder_threads"] = chance.randint(1, 3)
     if chance.random() < 0.3:
         options["queue_frames"] = chance.randint(1, 64)
     if chance.random() < 0.2:

@@ -187,7 +187,7 @@ static void read_group(struct plan *plan, char *line)
     for (size_t i = 0; i < group->step_count; i++) group->steps[i] = next_integer(&line);
 }
 
-/* field NAME TYPE CHUNK_ROWS LEVEL CHECKSUM MASK RANK DIMS...: of the latest group; level 0: no compression */
+/* field NAME TYPE CHUNK_ROWS LEVEL CHECKSUM ACCESS MASK RANK DIMS...: of the latest group; level 0: no compression */
 static void read_field(struct plan *plan, char *line, uint64_t number)
 {
     struct planned_group *group = &plan->groups[plan->group_count - 1];
@@ -201,6 +201,7 @@ static void read_field(struct plan *plan, char *line, uint64_t number)
     field->storage.level = (int32_t)next_integer(&line);
     field->storage.compression = field->storage.level > 0 ? TRAJLOG_COMPRESSION_DEFLATE : TRAJLOG_COMPRESSION_NONE;
     field->storage.checksum = (int32_t)next_integer(&line);
+    field->storage.access = (trajlog_access)next_integer(&line);
     field->mask = strtoull(next_word(&line), NULL, 16);
     field->shape.rank = (int32_t)next_integer(&line);
     field->elements = 1;
@@ -233,6 +234,7 @@ static void read_number(struct plan *plan, const char *key, char *line)
     else if (strcmp(key, "block_seconds") == 0) options->block_seconds = atof(word);
     else if (strcmp(key, "queue_bytes") == 0) options->queue_bytes = strtoull(word, NULL, 10);
     else if (strcmp(key, "queue_frames") == 0) options->queue_frames = strtoull(word, NULL, 10);
+    else if (strcmp(key, "encoder_threads") == 0) options->encoder_threads = atoi(word);
     else if (strcmp(key, "flush_seconds") == 0) options->flush_seconds = atof(word);
     else if (strcmp(key, "total_steps") == 0) options->total_steps = strtoll(word, NULL, 10);
     else fail("the plan has an unknown key", key);
