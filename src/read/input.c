@@ -152,16 +152,22 @@ static const H5FD_class_t read_driver = {
  * and then twice as long each time: its own hundred attempts would never end; these take a millisecond. */
 #define METADATA_ATTEMPTS 20
 
-/* The properties hold the driver from here on. Registering it at each open leaves nothing behind that a host's H5close
- * could make stale. */
+/* It stays registered: libhdf5 looks into it once more after the last file that uses it has let go of it. */
+static hid_t registered_driver(void)
+{
+    /* A host may have shut HDF5 down and started it anew: then the number is not a driver any more. */
+    static hid_t driver = H5I_INVALID_HID;
+    if (driver < 0 || H5Iget_type(driver) != H5I_VFL) driver = H5FDregister(&read_driver);
+    return driver;
+}
+
 static hid_t access_properties(struct source *source)
 {
     hid_t properties = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t driver = H5FDregister(&read_driver);
+    hid_t driver = registered_driver();
     bool complete = properties >= 0 && driver >= 0 && H5Pset_driver(properties, driver, &source) >= 0 &&
                     H5Pset_fclose_degree(properties, H5F_CLOSE_STRONG) >= 0 &&
                     H5Pset_metadata_read_attempts(properties, METADATA_ATTEMPTS) >= 0;
-    if (driver >= 0 && H5FDunregister(driver) < 0) complete = false;
     if (complete || properties < 0) return properties;
     H5Pclose(properties);
     return H5I_INVALID_HID;
