@@ -104,12 +104,12 @@ def read_drops(file):
 
 def check_prefix(plan, group, steps, drops):
     """The steps of a group are the first that are due, but for frames that are listed as dropped."""
-    due = group.due_steps(plan)
     if not len(steps):
         return
+    due = group.due_steps(plan, int(max(steps[-1], plan.first)))
     require((numpy.diff(steps) > 0).all(), group.name, "steps do not increase")
     require(numpy.isin(steps, due).all(), group.name, "has rows of steps that were not due")
-    missing = numpy.setdiff1d(due[due <= steps[-1]], steps)
+    missing = numpy.setdiff1d(due, steps)
     if len(missing):
         require(plan.drops, group.name, "has no rows of the steps", missing[:5].tolist(), "before its last,", steps[-1])
         listed = listed_steps(missing, drops)
@@ -125,9 +125,7 @@ def check_reported(plan, group, steps, report, drops):
     through = plan.first + plan.count - 1 if report.closed else report.flushed
     if through is None:
         return
-    due = group.due_steps(plan)
-    # The row of the last step is known as such only when it has come.
-    missing = numpy.setdiff1d(due[due <= through], steps)
+    missing = numpy.setdiff1d(group.due_steps(plan, through), steps)
     if plan.drops:
         missing = missing[~listed_steps(missing, drops)]
     require(not len(missing), group.name, "has", len(steps), "rows; reported as safe through step", through,
