@@ -132,7 +132,7 @@ static void leave_name(const struct ownership *ownership)
     if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
     int size = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
     if (ftruncate(ownership->descriptor, 0) == 0 && size > 0) {
-        ssize_t written = pwrite(ownership->descriptor, text, (size_t)size, 0);
+        ssize_t written = driver_io_system.write(NULL, ownership->descriptor, text, (size_t)size, 0);
         (void)written;
     }
 }
