@@ -20,6 +20,7 @@
 #include <H5FDdevelop.h>
 #endif
 
+#include "read/heap.h"
 #include "store/hdf5_error.h"
 #include "store/journal.h"
 #include "store/ownership.h"
@@ -30,6 +31,7 @@ _Static_assert(sizeof(hid_t) == sizeof(int64_t), "headers of this room carry hid
 struct source {
     int users;
     int descriptor;
+    bool has_long_lengths; /* of 8 bytes, as almost all files */
     struct journal_blocks blocks;
 };
 
@@ -95,11 +97,10 @@ static herr_t read_set_eoa(H5FD_t *base, H5FD_mem_t type, haddr_t address)
     return 0;
 }
 
-static haddr_t read_get_eof(const H5FD_t *base, H5FD_mem_t type)
+/* The end of the file, as the journal says that it is. HADDR_UNDEF if it cannot be found out. */
+static haddr_t source_end(const struct source *source)
 {
-    const struct source *source = ((const struct read_file *)base)->source;
     struct stat status;
-    (void)type;
     if (fstat(source->descriptor, &status) != 0) return HADDR_UNDEF;
     haddr_t end = (haddr_t)status.st_size;
     for (size_t i = 0; i < source->blocks.count; i++) {
@@ -110,15 +111,40 @@ static haddr_t read_get_eof(const H5FD_t *base, H5FD_mem_t type)
     return end;
 }
 
+static haddr_t read_get_eof(const H5FD_t *base, H5FD_mem_t type)
+{
+    (void)type;
+    return source_end(((const struct read_file *)base)->source);
+}
+
+static bool read_source(const struct source *source, uint64_t address, size_t size, void *buffer)
+{
+    if (address > INT64_MAX || size > (uint64_t)INT64_MAX - address) return false;
+    if (io_read_all(&driver_io_system, source->descriptor, buffer, size, address) != 0) return false;
+    journal_blocks_overlay(&source->blocks, address, size, buffer);
+    return true;
+}
+
+/* What begins like the global heap and is not sound, libhdf5 must not see. It reads the heap as raw data, and its
+ * beginning first. */
+static bool may_be_seen(const struct source *source, H5FD_mem_t type, uint64_t address, size_t size, const void *buffer)
+{
+    uint64_t heap_size;
+    bool is_raw = type == H5FD_MEM_DRAW || type == H5FD_MEM_GHEAP;
+    if (!is_raw || !source->has_long_lengths || size < HEAP_HEADER || !heap_begins(buffer, &heap_size)) return true;
+    if (heap_size <= size) return heap_is_sound(buffer, heap_size);
+    unsigned char *heap = heap_size <= HEAP_LARGEST ? malloc(heap_size) : NULL;
+    bool sound = heap && read_source(source, address, heap_size, heap) && heap_is_sound(heap, heap_size);
+    free(heap);
+    return sound;
+}
+
 /* Past the end of the file there are zeros, as with libhdf5's own drivers. */
 static herr_t read_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, void *buffer)
 {
     const struct source *source = ((struct read_file *)base)->source;
-    (void)type, (void)transfer;
-    if (address > INT64_MAX || size > (size_t)INT64_MAX - (size_t)address) return -1;
-    if (io_read_all(&driver_io_system, source->descriptor, buffer, size, address) != 0) return -1;
-    journal_blocks_overlay(&source->blocks, address, size, buffer);
-    return 0;
+    (void)transfer;
+    return read_source(source, address, size, buffer) && may_be_seen(source, type, address, size, buffer) ? 0 : -1;
 }
 
 static herr_t read_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size,
@@ -193,6 +219,14 @@ static trajlog_status look_for_journal(struct source *source, const char *path, 
     return status;
 }
 
+/* Where a superblock says how long lengths are, by its version. */
+static bool has_long_lengths(const struct source *source)
+{
+    unsigned char bytes[16];
+    if (!read_source(source, 0, sizeof bytes, bytes)) return false;
+    return bytes[8] < 2 ? bytes[14] == 8 : bytes[10] == 8;
+}
+
 static trajlog_status open_source(struct source **source, const char *path, struct error *error)
 {
     struct source *made = calloc(1, sizeof *made);
@@ -202,9 +236,20 @@ static trajlog_status open_source(struct source **source, const char *path, stru
     trajlog_status status = TRAJLOG_OK;
     if (made->descriptor < 0) status = error_set(error, TRAJLOG_IO_ERROR, errno, "the file cannot be opened");
     if (status == TRAJLOG_OK) status = look_for_journal(made, path, error);
+    made->has_long_lengths = status == TRAJLOG_OK && has_long_lengths(made);
     if (status == TRAJLOG_OK) *source = made;
     else release(made);
     return status;
+}
+
+/* libhdf5 1.14 and later let it pass, for those who read live. */
+static trajlog_status check_end(const struct source *source, hid_t file, struct error *error)
+{
+    haddr_t end = source_end(source), announced;
+    if (H5Fget_eoa(file, &announced) < 0) return hdf5_error(error, "the file's end cannot be found");
+    if (end != HADDR_UNDEF && announced <= end) return TRAJLOG_OK;
+    return error_set(error, TRAJLOG_HDF5_ERROR, 0, "the file is truncated: it has %llu bytes of %llu",
+                     (unsigned long long)end, (unsigned long long)announced);
 }
 
 static trajlog_status open_hdf5(struct source *source, const char *path, int64_t *file, struct error *error)
@@ -215,7 +260,13 @@ static trajlog_status open_hdf5(struct source *source, const char *path, int64_t
      * opened so. */
     hid_t opened = H5Fopen(path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, properties);
     if (opened < 0) opened = H5Fopen(path, H5F_ACC_RDONLY, properties);
-    trajlog_status status = opened < 0 ? hdf5_error(error, "the file cannot be opened") : TRAJLOG_OK;
+    trajlog_status status = TRAJLOG_OK;
+    if (opened < 0) status = hdf5_error(error, "the file cannot be opened");
+    else if (check_end(source, opened, error) != TRAJLOG_OK) {
+        status = error->status;
+        H5Fclose(opened);
+        opened = H5I_INVALID_HID;
+    }
     H5Pclose(properties);
     *file = opened;
     return status;
