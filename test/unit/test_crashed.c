@@ -243,7 +243,7 @@ static void a_killed_log_is_read_to_its_last_commit(void **state)
 static void a_batch_that_a_crash_has_cut_is_seen_whole(void **state)
 {
     (void)state;
-    static unsigned char before[2][4 << 20], after[2][4 << 20];
+    static unsigned char before[2][16 << 20], after[2][16 << 20];
     long needed = 0;
     for (long k = 1;; k++) {
         struct recorder recorder = {.number = EIO};
@@ -318,7 +318,7 @@ static int64_t file_size(void)
 /* The file is as a clean close leaves it, and a recovery finds nothing to do. */
 static void expect_closed(int64_t rows)
 {
-    static unsigned char before[4 << 20], after[4 << 20];
+    static unsigned char before[16 << 20], after[16 << 20];
     struct front_page front = read_front();
     assert_int_equal(front.announced_end, front.true_end);
     assert_int_equal(front.true_end, file_size());
@@ -378,7 +378,7 @@ static void a_file_that_was_begun_beside_it_is_removed(void **state)
 /* What a reader sees, it sees after the recovery too; also where that is cut itself, at any operation, and made anew. */
 static void recover_from_any_failure(int64_t rows)
 {
-    static unsigned char bytes[2][4 << 20];
+    static unsigned char bytes[2][16 << 20];
     size_t size = read_bytes("", bytes[0], sizeof bytes[0]), size2 = read_bytes(".journal", bytes[1], sizeof bytes[1]);
     for (long k = 1;; k++) {
         struct recorder recorder = {.mode = FAULT_ALWAYS, .number = EIO, .at = k};
@@ -449,7 +449,7 @@ static void after_a_power_loss_the_file_goes_back_to_the_synced_rows(void **stat
 static void a_log_that_is_being_written_is_not_touched(void **state)
 {
     (void)state;
-    static unsigned char before[4 << 20], after[4 << 20];
+    static unsigned char before[16 << 20], after[16 << 20];
     struct ownership *ownership;
     make_log(25, false);
     size_t size = read_bytes("", before, sizeof before);
@@ -461,6 +461,48 @@ static void a_log_that_is_being_written_is_not_touched(void **state)
     ownership_release(&ownership);
     assert_int_equal(read_bytes("", after, sizeof after), size);
     assert_memory_equal(before, after, size);
+}
+
+/* Goes on at step 20 with a field and a group that the file lacks. */
+static void resume_with_additions(bool cleanly)
+{
+    double x[WIDTH], y[WIDTH];
+    trajlog_writer *log = NULL;
+    trajlog_options options = trajlog_default_options();
+    options.synchronous = 1;
+    options.accept_additions = 1;
+    trajlog_resume(&log, path, 19, &options);
+    trajlog_group *group = trajlog_add_group(log, "trajectory", trajlog_every(1));
+    trajlog_add_field(group, "x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(WIDTH), x, "nm");
+    trajlog_add_field(group, "y", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(WIDTH), y, "nm");
+    trajlog_add_field(trajlog_add_group(log, "more", trajlog_every(2)), "y", TRAJLOG_FLOAT64, TRAJLOG_SCALAR, y, "nm");
+    for (int64_t step = 20; step < 50; step++) {
+        for (int j = 0; j < WIDTH; j++) y[j] = x[j] = 1000.0 * (double)step + j;
+        if (trajlog_log(log, step, 0.5 * (double)step) != TRAJLOG_OK) _exit(1);
+    }
+    if (trajlog_flush(log) != TRAJLOG_OK) _exit(2);
+    if (cleanly && trajlog_close(&log) != TRAJLOG_OK) _exit(3);
+    _exit(0);
+}
+
+static void a_resumed_log_is_sound(void **state)
+{
+    (void)state;
+    for (int cleanly = 0; cleanly < 2; cleanly++) {
+        int status;
+        unlink(path);
+        make_log(40, false);
+        pid_t child = fork();
+        if (child == 0) resume_with_additions(cleanly);
+        assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        trajlog_check_report report = check(TRAJLOG_OK);
+        assert_int_equal(report.closed, cleanly);
+        assert_int_equal(report.last_step, 49);
+        assert_int_equal(report.rows, 50 + 15);
+        assert_int_equal(recover().changed, !cleanly);
+        assert_int_equal(rows_read(), 50);
+        assert_true(check(TRAJLOG_OK).closed);
+    }
 }
 
 static void what_no_crash_explains_is_not_touched(void **state)
@@ -495,6 +537,7 @@ static const struct CMUnitTest tests[] = {
     FILE_TEST(a_batch_that_was_cut_is_completed),
     FILE_TEST(after_a_power_loss_the_file_goes_back_to_the_synced_rows),
     FILE_TEST(a_log_that_is_being_written_is_not_touched),
+    FILE_TEST(a_resumed_log_is_sound),
     FILE_TEST(what_no_crash_explains_is_not_touched),
 };
 
