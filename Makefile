@@ -233,10 +233,11 @@ UNRANDOMIZED = $(shell setarch --addr-no-randomize true 2>/dev/null && echo seta
 
 test-tsan: ## queue, worker and writer under ThreadSanitizer
 	@$(UNRANDOMIZED) $(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
-	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c test/unit/test_life.c test/unit/test_resume.c)'
+	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c test/unit/test_life.c test/unit/test_resume.c test/unit/test_checkpoint.c)'
 
 test-valgrind: tests ## the C tests under valgrind
-	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full' $(PYTEST) $(PYTEST_FLAGS) test/unit
+	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	    --errors-for-leak-kinds=definite --suppressions=test/valgrind.supp' $(PYTEST) $(PYTEST_FLAGS) test/unit
 
 long-test: tests ## 10^6 scalar rows, and 10^5 frames of 1000 particles (2.4 GB): memory and cost stay flat
 	TRAJLOG_LONG=1 $(PYTEST) -rP $(PYTEST_FLAGS) test/outside/test_writer_file.py -k memory_does_not_grow
