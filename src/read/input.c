@@ -38,6 +38,7 @@ struct source {
 struct read_file {
     H5FD_t base; /* libhdf5's part, first */
     struct source *source;
+    hid_t driver;
     haddr_t end_of_addresses;
 };
 
@@ -63,6 +64,13 @@ static H5FD_t *read_open(const char *name, unsigned flags, hid_t access, haddr_t
     if (!source || (flags & (H5F_ACC_RDWR | H5F_ACC_TRUNC | H5F_ACC_CREAT))) return NULL;
     struct read_file *file = calloc(1, sizeof *file);
     if (!file) return NULL;
+    /* libhdf5 lets go of the driver before it calls read_close by it: whoever closes the driver's last file would call
+     * freed memory. */
+    file->driver = H5Pget_driver(access);
+    if (file->driver < 0 || H5Iinc_ref(file->driver) < 0) {
+        free(file);
+        return NULL;
+    }
     file->source = *source;
     file->source->users++;
     return &file->base;
@@ -71,9 +79,10 @@ static H5FD_t *read_open(const char *name, unsigned flags, hid_t access, haddr_t
 static herr_t read_close(H5FD_t *base)
 {
     struct read_file *file = (struct read_file *)base;
+    hid_t driver = file->driver;
     release(file->source);
     free(file);
-    return 0;
+    return H5Idec_ref(driver) < 0 ? -1 : 0;
 }
 
 static herr_t read_query(const H5FD_t *base, unsigned long *flags)
