@@ -483,6 +483,7 @@ int main(int argc, char **argv)
     struct simulation simulation;
     if (!make_simulation(&simulation, &arguments)) {
         fprintf(stderr, "mc_gcmc: out of memory for %" PRId64 " particles\n", arguments.capacity);
+        free_simulation(&simulation);
         return EXIT_FAILURE;
     }
     struct restart restart = {.goes_on = false, .last_step = TRAJLOG_FROM_THE_START};
