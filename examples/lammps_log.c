@@ -746,7 +746,10 @@ static void parse_variable(struct argp_state *state, char *text)
 {
     struct arguments *arguments = state->input;
     char *equals = strchr(text, '=');
-    if (equals == NULL || equals == text) argp_error(state, "%s: expected NAME=VALUE", text);
+    if (equals == NULL || equals == text) {
+        argp_error(state, "%s: expected NAME=VALUE", text);
+        return;
+    }
     if (arguments->lammps_count + 3 > MAXIMUM_ARGUMENTS - 10) argp_error(state, "too many variables");
     *equals = '\0';
     arguments->lammps[arguments->lammps_count++] = "-var";
