@@ -245,6 +245,12 @@ long-test: tests ## 10^6 scalar rows, and 10^5 frames of 1000 particles (2.4 GB)
 kill-test: tests ## 200 random kills, which are part of the tests too
 	$(PYTEST) $(PYTEST_FLAGS) test/campaign/test_kill.py
 
+soak: tests ## 10,000 kills and 100,000 power losses; can be stopped, and goes on: build/soak.json
+	$(PYTHON) -B test/campaign/soak.py --build $(BUILD) --state $(BUILD)/soak.json
+
+reliability: tests ## what a kill leaves of files that others write too: the table of doc/reliability.md
+	$(PYTHON) -B test/campaign/compare.py --build $(BUILD) --document doc/reliability.md
+
 # The functions that scripts/lint.h tells about, where they are defined.
 ERROR_SOURCES = src/model/status.c src/store/hdf5_error.c
 TIDY = xargs -P 2 -I FILE clang-tidy --quiet FILE -- -std=c11 -D_GNU_SOURCE $(INCLUDES) $(LAMMPS_CFLAGS)
@@ -306,7 +312,8 @@ help: ## this list
 
 FORCE:
 
-.PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-hdf5-matrix test-asan test-tsan \
-    long-test kill-test test-valgrind lint format install uninstall clean help FORCE
+.PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-hdf5-matrix \
+    test-asan test-tsan long-test kill-test soak reliability test-valgrind lint format install uninstall clean help \
+    FORCE
 .DELETE_ON_ERROR:
 endif

@@ -71,15 +71,21 @@ class Moment:
         return f"{self.when} {1000 * self.seconds:.2f} ms"
 
 
+def read_some(process, seconds):
+    """What the process says next; nothing if it says nothing for so long; None if it has ended."""
+    if not select.select([process.stdout], [], [], seconds)[0]:
+        return b""
+    return process.stdout.read1(65536) or None
+
+
 def read_until(process, deadline, word=None):
     """What the process says until the deadline, its end, or a line that begins with the word."""
     text = b""
     while (left := deadline - time.monotonic()) > 0:
-        if select.select([process.stdout], [], [], left)[0]:
-            some = process.stdout.read1(65536)
-            text += some
-            if not some or word and b"\n" + word in b"\n" + text:
-                break
+        some = read_some(process, left)
+        text += some or b""
+        if some is None or word and b"\n" + word in b"\n" + text:
+            break
     return text
 
 

@@ -8,8 +8,9 @@
  * The 64-bit word k of a field's frame is mix(mix(mix(salt + field) + step) + k) & mask, where `field` is the field's
  * number in the whole plan; what a word makes of elements, set_field says. plans.py computes the same.
  *
- * Lines: "created", "logged STEP" (the first one), "flushed STEP" (all steps up to it), "checkpointed STEP", "closing
- * DROPPED", "closed", "failed NUMBER MESSAGE". Each is written when the call has returned. Exit status: 0, or the number of the status. */
+ * Lines: "created", "logged STEP" (the first one; all, if the plan says so), "flushed STEP" (all steps up to it),
+ * "checkpointed STEP", "closing DROPPED", "closed", "failed NUMBER MESSAGE". Each is written when the call has returned.
+ * Exit status: 0, or the number of the status. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -48,7 +49,7 @@ struct planned_group {
 };
 
 struct plan {
-    int64_t first, count, flush_every, sync_every, pause, once_salt;
+    int64_t first, count, flush_every, sync_every, pause, once_salt, tell_all;
     uint64_t salt;
     trajlog_options options;
     int64_t checkpoint_every;
@@ -220,8 +221,9 @@ static void read_number(struct plan *plan, const char *key, char *line)
     const struct {
         const char *key;
         int64_t *number;
-    } numbers[] = {{"first", &plan->first}, {"count", &plan->count},           {"flush_every", &plan->flush_every},
-                   {"pause", &plan->pause}, {"sync_every", &plan->sync_every}, {"once_salt", &plan->once_salt}};
+    } numbers[] = {{"first", &plan->first},      {"count", &plan->count},           {"flush_every", &plan->flush_every},
+                   {"pause", &plan->pause},      {"sync_every", &plan->sync_every}, {"once_salt", &plan->once_salt},
+                   {"tell_all", &plan->tell_all}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(key, numbers[i].key) == 0) {
             *numbers[i].number = next_integer(&line);
@@ -326,7 +328,7 @@ static trajlog_status run(struct plan *plan, trajlog_writer *log, int64_t begin)
         set_data(plan, step, begin);
         trajlog_status status = trajlog_log(log, step, time_of(plan, step));
         if (status != TRAJLOG_OK && status != TRAJLOG_TIMED_OUT && status != TRAJLOG_QUEUE_FULL) return status;
-        if (step == begin) tell("logged %" PRId64 " ", step);
+        if (step == begin || plan->tell_all) tell("logged %" PRId64 " ", step);
         status = secure(plan, log, step);
         if (status != TRAJLOG_OK) return status;
         if (plan->pause > 0)

@@ -100,7 +100,7 @@ def test_links_and_names_exist(root, document):
     for prefix, macro in (("TRAJLOG_", "TRAJLOG_STATUS_LIST"), ("TRAJLOG_ROLE_", "TRAJLOG_ROLE_LIST")):
         entries = header.split(f"#define {macro}(X)")[1].split("\n\n")[0]
         known |= {prefix + name for name in re.findall(r"X\((\w+),", entries)}
-    environment = {"TRAJLOG_BENCH_DIR", "TRAJLOG_BENCH_FRAMES"}
+    environment = {"TRAJLOG_BENCH_DIR", "TRAJLOG_BENCH_FRAMES", "TRAJLOG_CAMPAIGN_KILLS", "TRAJLOG_CAMPAIGN_SEED"}
     assert set(re.findall(r"\b(?:trajlog|TRAJLOG)_[A-Za-z]\w+", text)) - known - environment == set()
 
 
