@@ -211,6 +211,7 @@ def has_gsd():
 
 KINDS = [
     Kind("HDF5 (h5py), default format, `flush()`", python_writer("h5py"), read_h5py),
+    Kind("the same, longer runs", python_writer("h5py"), read_h5py, longest=15.0),
     Kind("HDF5 (h5py), `libver='latest'`, `flush()`", python_writer("h5py latest"), read_h5py),
     Kind("HDF5 (h5py), SWMR writer, `flush()`", python_writer("h5py swmr"), read_h5py),
     Kind("the same, after `h5clear -s`", python_writer("h5py swmr"), read_h5py, ("h5clear", "-s")),
