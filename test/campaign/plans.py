@@ -236,13 +236,14 @@ def random_plan(seed, most_bytes=40 << 20):
     rate = sum((group.bytes + 16) / group.interval for group in groups if group.kind in ("every", "steps"))
     plan = Plan(seed, kind, groups, first, once_salt=chance.getrandbits(63))
     plan.count = max(1, min(int(most_bytes / rate), chance.choice([20, 1000, 20000])))
-    groups[-1].interval = chance.choice([1, 10, 100, max(1, plan.count // 4)]) if groups[-1].kind == "checkpoint" else \
-        groups[-1].interval
+    # What is synced waits for the disk: some hundred times a run is enough.
+    if plan.checkpoint:
+        plan.checkpoint.interval = max(plan.count // 300, chance.choice([1, 10, 100, max(1, plan.count // 4)]))
     if chance.random() < 0.2:
         chance.choice(groups).with_last = 1
         plan.options["total_steps"] = plan.count
     plan.flush_every = chance.choice([0, 1, 7, 50, 500])
-    plan.sync_every = chance.choice([0, 0, 0, 20, 300])
+    plan.sync_every = chance.choice([0, 0, 0, max(20, plan.count // 300), max(300, plan.count // 300)])
     # Runs of about a second, most of them, so that they can be killed.
     plan.pause = chance.choice([0, int(10 ** chance.uniform(5, 6.5) / plan.count)])
     plan.options.update(random_options(chance, sum(group.bytes + 64 for group in groups)))
