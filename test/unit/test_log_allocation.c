@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #define IS_SANITIZED 1
 #endif
 #endif
+
+#define QUEUE_FRAMES 10
 
 static _Thread_local long allocations;
 
@@ -102,6 +105,41 @@ static void declare(trajlog_writer *log)
     }
 }
 
+/* Keeps the worker from libhdf5 until the queue is full and the caller sleeps because of it. */
+struct obstacle {
+    const trajlog_writer *log;
+    pid_t caller;
+    sem_t stands;
+};
+
+static int is_asleep(pid_t thread)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    FILE *stat = fopen(path, "r");
+    if (stat == NULL) return 0;
+    const char *got = fgets(line, sizeof line, stat);
+    fclose(stat);
+    const char *name_end = got != NULL ? strrchr(line, ')') : NULL;
+    return name_end != NULL && strncmp(name_end, ") S", 3) == 0;
+}
+
+static int is_full(const trajlog_writer *log)
+{
+    trajlog_statistics now = {.struct_size = sizeof now};
+    return trajlog_get_statistics(log, &now) == TRAJLOG_OK && now.queue_high_frames >= QUEUE_FRAMES;
+}
+
+static void *obstruct(void *context)
+{
+    struct obstacle *obstacle = context;
+    trajlog_hdf5_lock();
+    sem_post(&obstacle->stands);
+    for (int i = 0; i < 60000 && !(is_full(obstacle->log) && is_asleep(obstacle->caller)); i++) usleep(1000);
+    trajlog_hdf5_unlock();
+    return NULL;
+}
+
 static void a_step_allocates_nothing(void **state)
 {
     (void)state;
@@ -115,7 +153,8 @@ static void a_step_allocates_nothing(void **state)
     trajlog_options options = trajlog_default_options();
     double fill_level = 0.0;
     options.existing = TRAJLOG_REPLACE;
-    options.queue_frames = 10; /* so that steps wait for room, too */
+    options.queue_frames = QUEUE_FRAMES; /* so that a step waits for room, too */
+    options.flush_seconds = 1e-9;        /* the worker enters libhdf5 for each frame */
     options.progress = report;
     options.progress_context = &fill_level;
     options.progress_seconds = 1e-9;
@@ -123,6 +162,12 @@ static void a_step_allocates_nothing(void **state)
     assert_int_equal(trajlog_create(&log, path, &options), TRAJLOG_OK);
     declare(log);
     assert_int_equal(trajlog_log(log, 0, 0.0), TRAJLOG_OK);
+    assert_int_equal(trajlog_flush(log), TRAJLOG_OK);
+    struct obstacle obstacle = {.log = log, .caller = gettid()};
+    pthread_t thread;
+    assert_int_equal(sem_init(&obstacle.stands, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, obstruct, &obstacle), 0);
+    while (sem_wait(&obstacle.stands) != 0) assert_int_equal(errno, EINTR);
     long before = allocations;
     for (int64_t step = 1; step < 3000; step++) {
         value = (double)step;
@@ -131,6 +176,8 @@ static void a_step_allocates_nothing(void **state)
     }
     assert_int_equal(allocations - before, 0);
     assert_true(before > 0);
+    pthread_join(thread, NULL);
+    sem_destroy(&obstacle.stands);
     trajlog_statistics now = {.struct_size = sizeof now};
     assert_int_equal(trajlog_get_statistics(log, &now), TRAJLOG_OK);
     assert_true(now.blocked_seconds > 0.0);
