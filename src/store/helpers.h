@@ -14,10 +14,10 @@ struct task {
 struct helpers {
     void *context;
     int count;
-    /* Some helper runs the task, some time; until it is finished it is theirs. Tasks are finished in the order in which
-     * they were begun. One thread at a time begins and finishes. */
+    /* Some helper runs the task, some time, in the order in which tasks were begun; until it is finished it is theirs. One
+     * thread at a time begins and finishes. */
     void (*begin)(void *context, struct task *task);
-    /* Returns when the task was run; runs it, where no helper has taken it yet. */
+    /* Returns when the task was run; until then the caller runs what no helper has taken yet. */
     void (*finish)(void *context, struct task *task);
 };
 

@@ -280,8 +280,8 @@ trajlog_status writer_define(trajlog_writer *log, const struct moment *moment)
 static trajlog_status start_encoders(trajlog_writer *log)
 {
     if (log->settings.encoder_threads == 0) return TRAJLOG_OK;
-    TRY(encoders_start(&log->encoders, log->settings.encoder_threads, &log->pending));
-    struct helpers helpers = encoders_helpers(log->encoders);
+    TRY(threads_start(&log->encoders, log->settings.encoder_threads, "trajlog-encode", &log->pending));
+    struct helpers helpers = threads_helpers(log->encoders);
     return store_set_helpers(log->store, &helpers, &log->pending);
 }
 

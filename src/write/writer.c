@@ -326,7 +326,7 @@ void writer_end(trajlog_writer *log)
     (void)writer_sticking(log);
     if (store_close(log->store, &log->pending) != TRAJLOG_OK) writer_stick(log);
     log->store = NULL;
-    encoders_stop(log->encoders);
+    threads_stop(log->encoders);
     log->encoders = NULL;
 }
 
@@ -334,7 +334,7 @@ void writer_cut(trajlog_writer *log, struct worker *worker)
 {
     worker_cut(worker);
     (void)store_close(log->store, NULL); /* there is nobody to be told */
-    encoders_stop(log->encoders);
+    threads_stop(log->encoders);
 }
 
 /* The exit has come amid a call on the log, which is somewhere in it still: it is not freed. */
@@ -352,7 +352,7 @@ static void forget(trajlog_writer *log)
     worker_forget(log->worker);
     queue_forget(log->queue);
     store_abandon(log->store);
-    encoders_forget(log->encoders);
+    threads_forget(log->encoders);
     log->queue = NULL;
 }
 

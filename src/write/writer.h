@@ -9,7 +9,7 @@
 
 #include "model/config.h"
 #include "store/file.h"
-#include "write/encoders.h"
+#include "store/threads.h"
 #include "write/life.h"
 #include "write/particles.h"
 #include "write/view.h"
@@ -103,7 +103,7 @@ struct trajlog_writer {
     struct delivery delivery;
     struct queue *queue;        /* NULL in synchronous mode */
     struct worker *worker;      /* likewise */
-    struct encoders *encoders;  /* NULL: none */
+    struct threads *encoders;  /* NULL: none */
     struct message *only_frame; /* synchronous mode's */
 
     char *path;

@@ -10,8 +10,8 @@
 
 #include "harness.h"
 #include "store/pipeline.h"
+#include "store/threads.h"
 #include "trajlog.h"
-#include "write/encoders.h"
 
 /* For LeakSanitizer: what libhdf5 keeps for the worker's thread is lost in a child, that has no such thread. */
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
@@ -43,9 +43,9 @@ static void every_task_is_run_once(void **state)
     struct sum sums[TASKS];
     (void)state;
     for (int threads = 1; threads <= 4; threads++) {
-        struct encoders *encoders;
-        assert_int_equal(encoders_start(&encoders, threads, NULL), TRAJLOG_OK);
-        struct helpers helpers = encoders_helpers(encoders);
+        struct threads *encoders;
+        assert_int_equal(threads_start(&encoders, threads, "test", NULL), TRAJLOG_OK);
+        struct helpers helpers = threads_helpers(encoders);
         assert_int_equal(helpers.count, threads);
         for (int i = 0; i < ROUNDS; i++) {
             struct sum *sum = &sums[i % TASKS];
@@ -57,9 +57,9 @@ static void every_task_is_run_once(void **state)
             helpers.begin(helpers.context, &sum->task);
         }
         for (int i = ROUNDS; i < ROUNDS + TASKS; i++) helpers.finish(helpers.context, &sums[i % TASKS].task);
-        encoders_stop(encoders);
+        threads_stop(encoders);
     }
-    encoders_stop(NULL);
+    threads_stop(NULL);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -94,12 +94,12 @@ static void chunks_come_out_in_order(void **state)
 {
     static const struct encoding encoding = {.element_size = 8, .level = 1, .checksum = true};
     static unsigned char chunk[40000];
-    struct encoders *encoders;
+    struct threads *encoders;
     struct pipeline *pipeline;
     int64_t out = 0;
     (void)state;
-    assert_int_equal(encoders_start(&encoders, 3, NULL), TRAJLOG_OK);
-    struct helpers helpers = encoders_helpers(encoders);
+    assert_int_equal(threads_start(&encoders, 3, "test", NULL), TRAJLOG_OK);
+    struct helpers helpers = threads_helpers(encoders);
     assert_int_equal(pipeline_new(&pipeline, &helpers, NULL), TRAJLOG_OK);
     for (int64_t in = 0; in < 300; in++) {
         if (pipeline_is_full(pipeline)) expect_chunk(pipeline, out++);
@@ -115,21 +115,21 @@ static void chunks_come_out_in_order(void **state)
     fill_chunk(chunk, 1000, 0);
     assert_int_equal(pipeline_put(pipeline, (struct chunk_place){0}, &encoding, chunk, 1000, NULL), TRAJLOG_OK);
     pipeline_free(pipeline); /* with something in it */
-    encoders_stop(encoders);
+    threads_stop(encoders);
 }
 
 static void errors_come_back(void **state)
 {
     static const struct encoding good = {.element_size = 8, .level = 1}, bad = {.element_size = 8, .level = 99};
-    struct encoders *encoders;
+    struct threads *encoders;
     struct pipeline *pipeline;
     struct chunk_place place = {0};
     struct encoded encoded;
     struct error error = {0};
     char chunk[1000] = {0};
     (void)state;
-    assert_int_equal(encoders_start(&encoders, 2, NULL), TRAJLOG_OK);
-    struct helpers helpers = encoders_helpers(encoders);
+    assert_int_equal(threads_start(&encoders, 2, "test", NULL), TRAJLOG_OK);
+    struct helpers helpers = threads_helpers(encoders);
     assert_int_equal(pipeline_new(&pipeline, &helpers, NULL), TRAJLOG_OK);
     assert_int_equal(pipeline_put(pipeline, place, &good, chunk, sizeof chunk, NULL), TRAJLOG_OK);
     assert_int_equal(pipeline_put(pipeline, place, &bad, chunk, sizeof chunk, NULL), TRAJLOG_OK);
@@ -139,7 +139,7 @@ static void errors_come_back(void **state)
     assert_true(strlen(error.message) > 0);
     assert_int_equal(pipeline_take(pipeline, &place, &encoded, NULL), TRAJLOG_OK);
     pipeline_free(pipeline);
-    encoders_stop(encoders);
+    threads_stop(encoders);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
