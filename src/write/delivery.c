@@ -5,6 +5,11 @@
 
 #include "write/clock.h"
 
+/* The most that is delivered between two looks at the clock: less than what takes a millisecond. */
+#define MOST_UNCLOCKED_FRAMES 64
+#define MOST_UNCLOCKED_BYTES  ((size_t)1 << 18)
+#define SHORT_PACE            (NANOSECONDS_PER_SECOND / 1000)
+
 trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink, const struct frame_layout *layout,
                              const struct commit_pace *pace, struct counters *counters, struct error *error)
 {
@@ -17,6 +22,8 @@ trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink,
     delivery->pace = *pace;
     delivery->flush_nanoseconds = clock_span(pace->flush_seconds);
     delivery->sync_nanoseconds = pace->sync_seconds >= 0.0 ? clock_span(pace->sync_seconds) : INT64_MAX;
+    bool is_short = delivery->flush_nanoseconds < SHORT_PACE || delivery->sync_nanoseconds < SHORT_PACE;
+    delivery->most_unclocked = is_short ? 1 : MOST_UNCLOCKED_FRAMES;
     delivery->last_commit = delivery->last_sync = clock_now();
     return TRAJLOG_OK;
 }
@@ -87,18 +94,18 @@ static trajlog_status commit_if_time(struct delivery *delivery, int64_t now)
 
 /* ----------------------------------------------------------------------------------------------------- messages --- */
 
-static trajlog_status write_checkpoint(struct delivery *delivery, const struct message *message, int64_t now)
+static trajlog_status write_checkpoint(struct delivery *delivery, const struct message *message)
 {
     const struct checkpoint *checkpoint = &delivery->checkpoint;
     struct sink *sink = &delivery->sink;
     section_fields(&delivery->layout->sections[checkpoint->group], checkpoint->section, delivery->fields);
     TRY(sink->write_checkpoint(sink->context, checkpoint->group, message->step, message->time, delivery->fields,
                                &delivery->error));
-    note_commit(delivery, COMMIT_SYNCED, now);
+    note_commit(delivery, COMMIT_SYNCED, clock_now());
     return TRAJLOG_OK;
 }
 
-static trajlog_status deliver(struct delivery *delivery, const struct message *message, int64_t now)
+static trajlog_status deliver(struct delivery *delivery, const struct message *message)
 {
     struct sink *sink = &delivery->sink;
     delivery->uncommitted = true;
@@ -108,47 +115,78 @@ static trajlog_status deliver(struct delivery *delivery, const struct message *m
     sink->set_last_step(sink->context, message->step);
     switch (message->kind) {
     case MESSAGE_FRAME:
-        return commit_if_time(delivery, now);
+        delivery->unclocked_frames++;
+        delivery->unclocked_bytes += message->bytes;
+        return TRAJLOG_OK;
     case MESSAGE_CHECKPOINT:
-        return write_checkpoint(delivery, message, now);
+        return write_checkpoint(delivery, message);
     case MESSAGE_SYNC:
-        return commit(delivery, COMMIT_SYNCED, now);
+        return commit(delivery, COMMIT_SYNCED, clock_now());
     default:
-        return commit(delivery, COMMIT_FLUSHED, now);
+        return commit(delivery, COMMIT_FLUSHED, clock_now());
     }
 }
 
-static void note(struct delivery *delivery, trajlog_status status, int64_t begin)
+/* The clock was read: what was done since the last reading counts as busy, and what is due is committed. */
+static trajlog_status keep_pace(struct delivery *delivery, int64_t now)
 {
-    counter_add(&delivery->counters->busy_nanoseconds, clock_now() - begin);
-    if (status == TRAJLOG_OK) return;
+    delivery->unclocked_frames = 0;
+    delivery->unclocked_bytes = 0;
+    return commit_if_time(delivery, now);
+}
+
+/* Frames are often smaller than what a look at the clock costs: so it is looked at after some of them. */
+static bool is_time_to_look(const struct delivery *delivery)
+{
+    const struct commit_pace *pace = &delivery->pace;
+    return delivery->unclocked_frames >= delivery->most_unclocked ||
+           delivery->unclocked_bytes >= MOST_UNCLOCKED_BYTES ||
+           (pace->flush_rows > 0 && delivery->rows >= pace->flush_rows) ||
+           (pace->flush_bytes > 0 && delivery->bytes >= pace->flush_bytes);
+}
+
+static void fail(struct delivery *delivery, trajlog_status status)
+{
     error_set(&delivery->error, status, 0, "writing failed");
     atomic_store_explicit(&delivery->failed, true, memory_order_release);
+}
+
+/* Ends a time in which the delivery was busy. */
+static void rest(struct delivery *delivery)
+{
+    if (delivery->busy_since == 0) return;
+    counter_add(&delivery->counters->busy_nanoseconds, clock_now() - delivery->busy_since);
+    delivery->busy_since = 0;
 }
 
 void delivery_take(struct delivery *delivery, const struct message *message)
 {
     if (atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
-    int64_t now = clock_now();
-    note(delivery, deliver(delivery, message, now), now);
+    if (delivery->busy_since == 0) delivery->busy_since = clock_now();
+    trajlog_status status = deliver(delivery, message);
+    if (status == TRAJLOG_OK && is_time_to_look(delivery)) status = keep_pace(delivery, clock_now());
+    if (status != TRAJLOG_OK) fail(delivery, status);
+    if (status != TRAJLOG_OK || message->kind != MESSAGE_FRAME) rest(delivery);
 }
 
 void delivery_tick(struct delivery *delivery)
 {
-    if (delivery_is_idle(delivery) || atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
-    int64_t now = clock_now();
-    if (!is_time_to_sync(delivery, now) && !is_time_to_flush(delivery, now)) return;
-    note(delivery, commit_if_time(delivery, now), now);
+    if (atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
+    if (!delivery_is_idle(delivery)) {
+        trajlog_status status = keep_pace(delivery, clock_now());
+        if (status != TRAJLOG_OK) fail(delivery, status);
+    }
+    rest(delivery);
 }
 
 void delivery_cut(struct delivery *delivery)
 {
     if (atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;
-    int64_t now = clock_now();
-    trajlog_status status = delivery->uncommitted ? commit(delivery, COMMIT_FLUSHED, now) : TRAJLOG_OK;
+    trajlog_status status = delivery->uncommitted ? commit(delivery, COMMIT_FLUSHED, clock_now()) : TRAJLOG_OK;
     if (status == TRAJLOG_OK)
         status = error_set(&delivery->error, TRAJLOG_INVALID_STATE, 0, "the log was closed, as the process is exiting");
-    note(delivery, status, now);
+    fail(delivery, status);
+    rest(delivery);
 }
 
 bool delivery_is_idle(const struct delivery *delivery)

@@ -33,8 +33,11 @@ struct delivery {
     int64_t flush_nanoseconds, sync_nanoseconds; /* INT64_MAX: never */
     int64_t last_commit, last_sync;              /* clock_now() */
     int64_t rows, bytes;                         /* since the last commit */
-    bool uncommitted;                            /* something came since */
-    bool unsynced;                               /* something was committed since the last sync */
+    int64_t busy_since;                          /* clock_now(); 0: it is not busy */
+    int unclocked_frames, most_unclocked;        /* delivered since the last look at the clock; before the next */
+    size_t unclocked_bytes;
+    bool uncommitted;   /* something came since */
+    bool unsynced;      /* something was committed since the last sync */
     struct error error; /* written once, before `failed` is set; who saw `failed` may read it */
     /* On a line of its own: the caller's thread looks at it in each call. */
     alignas(CACHE_LINE) _Atomic bool failed;
@@ -45,11 +48,11 @@ trajlog_status delivery_init(struct delivery *delivery, const struct sink *sink,
                              const struct commit_pace *pace, struct counters *counters, struct error *error);
 void delivery_destroy(struct delivery *delivery);
 
-/* Delivers a frame, or does what a request asks for. Also commits when the pace says so. The first error sticks; after
- * it everything is discarded. */
+/* Delivers a frame, or does what a request asks for. Also commits when the pace says so, at the latest some frames after
+ * it is time. The first error sticks; after it everything is discarded. */
 void delivery_take(struct delivery *delivery, const struct message *message);
 
-/* Commits if there is something to commit, and it is time. */
+/* When there is no message just now: commits if there is something to commit, and it is time. */
 void delivery_tick(struct delivery *delivery);
 
 /* Commits, and takes nothing any more: the delivery has failed with INVALID_STATE, as the process exits. */

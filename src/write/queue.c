@@ -15,6 +15,11 @@
 
 #include "write/clock.h"
 
+/* The producer learns of released messages together, when there are that many bytes of them, or this share of the queue, or
+ * when the consumer sees no more: its line is not taken from it for each. */
+#define MOST_UNTOLD  ((size_t)1 << 16)
+#define UNTOLD_SHARE 16
+
 struct queue {
     unsigned char *memory;
     struct queue_bounds bounds;
@@ -28,11 +33,14 @@ struct queue {
     enum message_kind reserved_kind;
     uint64_t seen_tail, seen_tail_frames; /* as of the last look: the true ones may be further */
 
-    /* The consumer's line. */
-    alignas(CACHE_LINE) _Atomic uint64_t tail; /* position of the oldest message */
+    /* The consumer's two lines: what it tells the producer, and what is its own. */
+    alignas(CACHE_LINE) _Atomic uint64_t tail; /* behind it the producer's room begins */
     _Atomic uint64_t tail_frames;
-    size_t tail_offset;
+    alignas(CACHE_LINE) uint64_t next, next_frames; /* position of the oldest message; at or before it: the tail */
+    size_t next_offset;
     uint64_t seen_head;
+    size_t most_untold; /* bytes that are released before the producer is told */
+    uint64_t most_untold_frames;
 
     /* The mutex protects the two waits, and `wanted`; the flags are also read without it. */
     alignas(CACHE_LINE) pthread_mutex_t mutex;
@@ -85,6 +93,8 @@ trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds
     /* Touched now, so that no frame pays for page faults later. */
     memset(made->memory, 0, bytes);
     made->bounds = *bounds;
+    made->most_untold = bounds->bytes / UNTOLD_SHARE < MOST_UNTOLD ? bounds->bytes / UNTOLD_SHARE : MOST_UNTOLD;
+    made->most_untold_frames = bounds->frames / UNTOLD_SHARE;
     made->counters = counters;
     counter_set(&counters->queue_bytes, (int64_t)bounds->bytes);
     *queue = made;
@@ -232,15 +242,10 @@ double queue_fill(const struct queue *queue)
 
 /* Consumer. */
 
-static uint64_t tail_of(const struct queue *queue)
-{
-    return atomic_load_explicit(&queue->tail, memory_order_relaxed);
-}
-
 static bool sees_message(struct queue *queue)
 {
-    if (queue->seen_head == tail_of(queue)) queue->seen_head = atomic_load_explicit(&queue->head, memory_order_acquire);
-    return queue->seen_head != tail_of(queue);
+    if (queue->seen_head == queue->next) queue->seen_head = atomic_load_explicit(&queue->head, memory_order_acquire);
+    return queue->seen_head != queue->next;
 }
 
 static void take_nap(struct queue *queue, int64_t nap)
@@ -260,18 +265,17 @@ const struct message *queue_next(struct queue *queue, int64_t nap)
         if (nap > 0) take_nap(queue, nap);
         if (!sees_message(queue)) return NULL;
     }
-    return (const struct message *)(const void *)(queue->memory + queue->tail_offset);
+    return (const struct message *)(const void *)(queue->memory + queue->next_offset);
 }
 
-/* A waiting producer is left to sleep until it has room for more than one small frame: at most a quarter of the queue,
- * so that the two do not take turns for each. Under the mutex: while the producer waits, its own side stands still. */
+/* A waiting producer is left to sleep until it has room for more than one small frame: at most half of the queue, so
+ * that the two do not take turns for each. Under the mutex: while the producer waits, its own side stands still. */
 static bool is_worth_waking(const struct queue *queue)
 {
     const struct queue_bounds *bounds = &queue->bounds;
-    uint64_t tail_frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
-    size_t bytes = bounds->bytes - (size_t)(head_of(queue) - tail_of(queue));
-    size_t frames = bounds->frames - (size_t)(queue->head_frames - tail_frames);
-    return bytes >= queue->wanted && bytes >= bounds->bytes / 4 && frames > 0 && frames >= bounds->frames / 4;
+    size_t bytes = bounds->bytes - (size_t)(head_of(queue) - queue->next);
+    size_t frames = bounds->frames - (size_t)(queue->head_frames - queue->next_frames);
+    return bytes >= queue->wanted && bytes >= bounds->bytes / 2 && frames > 0 && frames >= bounds->frames / 2;
 }
 
 static void wake_producer(struct queue *queue)
@@ -282,18 +286,30 @@ static void wake_producer(struct queue *queue)
     pthread_mutex_unlock(&queue->mutex);
 }
 
+static void tell_producer(struct queue *queue)
+{
+    atomic_store_explicit(&queue->tail_frames, queue->next_frames, memory_order_relaxed);
+    atomic_store_explicit(&queue->tail, queue->next, memory_order_seq_cst);
+    if (atomic_load_explicit(&queue->producer_waits, memory_order_seq_cst)) wake_producer(queue);
+}
+
 void queue_release(struct queue *queue)
 {
-    const struct message *message = (const struct message *)(const void *)(queue->memory + queue->tail_offset);
+    const struct message *message = (const struct message *)(const void *)(queue->memory + queue->next_offset);
     size_t bytes = message->bytes;
-    if (message->kind == MESSAGE_FRAME) {
-        uint64_t frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
-        atomic_store_explicit(&queue->tail_frames, frames + 1, memory_order_relaxed);
-    }
-    queue->tail_offset += bytes;
-    if (queue->tail_offset >= queue->bounds.bytes) queue->tail_offset -= queue->bounds.bytes;
-    atomic_store_explicit(&queue->tail, tail_of(queue) + bytes, memory_order_seq_cst);
-    if (atomic_load_explicit(&queue->producer_waits, memory_order_seq_cst)) wake_producer(queue);
+    if (message->kind == MESSAGE_FRAME) queue->next_frames++;
+    queue->next_offset += bytes;
+    if (queue->next_offset >= queue->bounds.bytes) queue->next_offset -= queue->bounds.bytes;
+    queue->next += bytes;
+    uint64_t untold = queue->next - atomic_load_explicit(&queue->tail, memory_order_relaxed);
+    uint64_t untold_frames = queue->next_frames - atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
+    if (untold > queue->most_untold || untold_frames > queue->most_untold_frames || !sees_message(queue))
+        tell_producer(queue);
+}
+
+uint64_t queue_released(const struct queue *queue)
+{
+    return queue->next;
 }
 
 /* Any thread. */
@@ -301,11 +317,6 @@ void queue_release(struct queue *queue)
 uint64_t queue_published(const struct queue *queue)
 {
     return atomic_load_explicit(&queue->head, memory_order_acquire);
-}
-
-uint64_t queue_released(const struct queue *queue)
-{
-    return tail_of(queue);
 }
 
 void queue_wake(struct queue *queue)

@@ -41,10 +41,11 @@ double queue_fill(const struct queue *queue);
 /* Consumer: the oldest message; when there is none, naps for at most `nap` nanoseconds; then NULL if none came. */
 const struct message *queue_next(struct queue *queue, int64_t nap);
 
-/* Consumer: done with the oldest message; its room is the producer's again. */
+/* Consumer: done with the oldest message; its room is the producer's again, at the latest with some more, and at once if
+ * there are none. */
 void queue_release(struct queue *queue);
 
-/* How many bytes of messages were published, and released, since the queue was made. */
+/* How many bytes of messages were published since the queue was made, any thread; released, consumer. */
 uint64_t queue_published(const struct queue *queue);
 uint64_t queue_released(const struct queue *queue);
 

@@ -39,6 +39,15 @@ static bool is_cut_off(const struct worker *worker, uint64_t *end)
     return queue_released(worker->queue) >= *end;
 }
 
+/* NULL: none came before the nap was over. */
+static const struct message *next_message(struct worker *worker, int64_t nap)
+{
+    const struct message *message = queue_next(worker->queue, 0);
+    if (message != NULL) return message;
+    delivery_tick(worker->delivery);
+    return queue_next(worker->queue, nap);
+}
+
 static void *run(void *argument)
 {
     struct worker *worker = argument;
@@ -52,9 +61,8 @@ static void *run(void *argument)
             delivery_cut(worker->delivery);
             break;
         }
-        const struct message *message = queue_next(worker->queue, nap);
+        const struct message *message = next_message(worker, nap);
         if (message == NULL) {
-            delivery_tick(worker->delivery);
             nap = nap < LONGEST_NAP / 2 ? 2 * nap : LONGEST_NAP;
             continue;
         }
