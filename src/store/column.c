@@ -338,14 +338,25 @@ static void gather(struct column *column, int64_t place, const struct rounding *
 
 int64_t column_next_write(const struct column *column)
 {
-    return (column->rows / column->chunk_rows + 1) * column->chunk_rows;
+    return column->rows - column->tail_rows + column->chunk_rows;
+}
+
+/* A number or a small vector is copied by itself: there may be many of them in a row, and the rest costs more. */
+void column_gather(struct column *column, const void *row)
+{
+    if (column->row_bytes == sizeof(uint64_t) && column->rounding.kind == ROUNDING_NONE)
+        memcpy(column->buffer + (size_t)column->tail_rows * sizeof(uint64_t), row, sizeof(uint64_t));
+    else gather(column, column->tail_rows, &column->rounding, row);
+    column->rows++;
+    column->tail_rows++;
 }
 
 trajlog_status column_append(struct column *column, const void *row, struct error *error)
 {
-    if (column->buffer) gather(column, column->rows % column->chunk_rows, &column->rounding, row);
+    if (column->buffer) gather(column, column->tail_rows, &column->rounding, row);
     column->rows++;
-    if (column->rows % column->chunk_rows != 0) return TRAJLOG_OK;
+    if (++column->tail_rows < column->chunk_rows) return TRAJLOG_OK;
+    column->tail_rows = 0;
     const unsigned char *chunks = column->buffer ? column->buffer : row;
     for (int64_t side = 0; side < column->across; side++)
         TRY(store_full_chunk(column, chunks + (size_t)side * column->chunk_bytes, side, error));
@@ -354,33 +365,32 @@ trajlog_status column_append(struct column *column, const void *row, struct erro
 
 /* The tail is stored as it is, whatever the filters: then writing it again at the next commit leaves it in place, and
  * the bytes of committed rows do not change, so that a write that is cut short cannot harm them. */
-static trajlog_status store_tail_chunk(struct column *column, int64_t tail_rows, int64_t side, struct error *error)
+static trajlog_status store_tail_chunk(struct column *column, int64_t side, struct error *error)
 {
-    size_t used = (size_t)tail_rows * column->slice_bytes;
+    size_t used = (size_t)column->tail_rows * column->slice_bytes;
     unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
     struct encoded encoded = {
         .bytes = chunk, .size = column->chunk_bytes, .filter_mask = encoding_mask_all(&column->encoding)};
     struct block taken;
     memset(chunk + used, 0, column->chunk_bytes - used); /* no rows of the chunk before */
-    TRY(store_chunk(column, corner_of(column, column->rows - tail_rows, side), &encoded, &taken, error));
+    TRY(store_chunk(column, corner_of(column, column->rows - column->tail_rows, side), &encoded, &taken, error));
     if (taken.size > 0) column->tail[side] = taken;
     return TRAJLOG_OK;
 }
 
-static trajlog_status store_tail(struct column *column, int64_t tail_rows, struct error *error)
+static trajlog_status store_tail(struct column *column, struct error *error)
 {
-    for (int64_t side = 0; side < column->across; side++) TRY(store_tail_chunk(column, tail_rows, side, error));
+    for (int64_t side = 0; side < column->across; side++) TRY(store_tail_chunk(column, side, error));
     return TRAJLOG_OK;
 }
 
 trajlog_status column_commit(struct column *column, struct error *error)
 {
-    int64_t tail_rows = column->rows % column->chunk_rows;
     struct pipeline *pipeline = column->context->pipeline;
     if (column->rows == column->committed) return TRAJLOG_OK;
     while (pipeline && !pipeline_is_empty(pipeline)) TRY(store_oldest(pipeline, error));
     TRY(extend(column, column->rows, error));
-    if (tail_rows > 0) TRY(store_tail(column, tail_rows, error));
+    if (column->tail_rows > 0) TRY(store_tail(column, error));
     column->committed = column->rows;
     return TRAJLOG_OK;
 }
@@ -545,16 +555,21 @@ static trajlog_status find_tail(struct column *column, int64_t first_row, bool *
     return TRAJLOG_OK;
 }
 
+static void set_rows(struct column *column, int64_t rows)
+{
+    column->rows = column->committed = rows;
+    column->tail_rows = rows % column->chunk_rows;
+}
+
 /* A tail that is compressed, or from which rows go, moves: in its place it would have to be changed by libhdf5. */
 trajlog_status column_keep(struct column *column, int64_t rows, struct error *error)
 {
-    int64_t tail_rows = rows % column->chunk_rows;
-    column->rows = column->committed = rows;
+    set_rows(column, rows);
     column->tail_stays = rows == (int64_t)column->extent[0];
-    if (tail_rows == 0) return TRAJLOG_OK;
-    TRY(read_tail(column, rows - tail_rows, tail_rows, error));
+    if (column->tail_rows == 0) return TRAJLOG_OK;
+    TRY(read_tail(column, rows - column->tail_rows, column->tail_rows, error));
     if (!column->tail_stays) return TRAJLOG_OK;
-    return find_tail(column, rows - tail_rows, &column->tail_stays, error);
+    return find_tail(column, rows - column->tail_rows, &column->tail_stays, error);
 }
 
 /* The blocks of the chunks from `first_row` on, which are about to leave the dataset; as many as are found soon. */
@@ -577,12 +592,12 @@ static trajlog_status give_back(const struct column *column, int64_t first_row, 
  * filter mask of a chunk that is stored as it is. */
 trajlog_status column_take_up(struct column *column, struct error *error)
 {
-    int64_t tail_rows = column->rows % column->chunk_rows, full_rows = column->rows - tail_rows;
+    int64_t full_rows = column->rows - column->tail_rows;
     if (column->tail_stays) return TRAJLOG_OK;
     TRY(give_back(column, full_rows, error));
     TRY(extend(column, full_rows, error));
     TRY(extend(column, column->rows, error));
-    return tail_rows > 0 ? store_tail(column, tail_rows, error) : TRAJLOG_OK;
+    return column->tail_rows > 0 ? store_tail(column, error) : TRAJLOG_OK;
 }
 
 trajlog_status column_fill(struct column *column, int64_t rows, const void *fill, struct error *error)
@@ -594,7 +609,7 @@ trajlog_status column_fill(struct column *column, int64_t rows, const void *fill
         unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
         for (size_t i = 0; i < tail_bytes; i += size) memcpy(chunk + i, fill, size);
     }
-    column->rows = column->committed = rows;
+    set_rows(column, rows);
     column->tail_stays = true;
     return TRAJLOG_OK;
 }

@@ -60,6 +60,7 @@ struct column {
     size_t slice_bytes;                  /* of a row, in one of them; the last one's may end with padding */
     size_t chunk_bytes;
     int64_t rows;          /* appended */
+    int64_t tail_rows;     /* of them, those in the chunk that is not full */
     int64_t committed;     /* of them, those that the last column_commit made part of the dataset */
     struct block *tail;    /* where the tail of a column with filters is stored, [across]; comes with the buffer */
     bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
@@ -91,6 +92,9 @@ trajlog_status column_read(const struct column *column, int64_t first_row, int64
 /* Appends a row; libhdf5 is entered only when it fills a chunk: that is when column_next_write(column) == rows + 1. */
 trajlog_status column_append(struct column *column, const void *row, struct error *error);
 int64_t column_next_write(const struct column *column);
+
+/* The same for a row that fills none, which can only succeed. */
+void column_gather(struct column *column, const void *row);
 
 /* Writes the tail and sets the extent to the exact number of rows; the file is flushed by the caller. */
 trajlog_status column_commit(struct column *column, struct error *error);

@@ -361,6 +361,18 @@ trajlog_status store_start(struct store *store, struct error *error)
     return report(store, error);
 }
 
+/* A row that fills no chunk: nothing can fail. */
+static void gather_row(struct store *store, struct store_group *group, int64_t step, double time,
+                       const void *const *fields)
+{
+    column_gather(&group->step, &step);
+    column_gather(&group->time, &time);
+    for (size_t i = 0; i < group->model->field_count; i++)
+        if (group->fields[i].dataset > 0) column_gather(&group->fields[i], fields[i]);
+    group->rows++;
+    store->unsaved = true;
+}
+
 static trajlog_status append_row(struct store *store, struct store_group *group, int64_t step, double time,
                                  const void *const *fields)
 {
@@ -398,8 +410,11 @@ trajlog_status store_append(struct store *store, size_t group, int64_t step, dou
         return report(store, error);
     }
     struct store_group *target = &store->groups[group];
-    if (target->rows + 1 < target->next_write) append_row(store, target, step, time, fields);
-    else append_and_write(store, target, step, time, fields);
+    if (target->rows + 1 < target->next_write) {
+        gather_row(store, target, step, time, fields);
+        return TRAJLOG_OK;
+    }
+    append_and_write(store, target, step, time, fields);
     return report(store, error);
 }
 
