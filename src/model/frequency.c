@@ -172,10 +172,17 @@ static bool is_before_stop(const trajlog_frequency *frequency, int64_t step)
     return step < frequency->stop || frequency->stop == TRAJLOG_NO_STOP;
 }
 
+/* How many steps `step` is behind the last one that is named, without regard to the stop. */
+static uint64_t steps_past(const trajlog_frequency *frequency, int64_t step)
+{
+    if (frequency->interval == 1) return 0; /* each step is due, and should not cost a division */
+    return distance(frequency->start, step) % (uint64_t)frequency->interval;
+}
+
 static int64_t next_every(const trajlog_frequency *frequency, int64_t step)
 {
     int64_t next = step > frequency->start ? step : frequency->start;
-    uint64_t past = distance(frequency->start, next) % (uint64_t)frequency->interval;
+    uint64_t past = steps_past(frequency, next);
     if (past != 0) {
         int64_t missing = frequency->interval - (int64_t)past;
         if (next > INT64_MAX - missing) return NEVER_DUE;
@@ -256,8 +263,7 @@ static bool names_step(const trajlog_frequency *frequency, int64_t step)
     case TRAJLOG_FREQUENCY_ONCE:
         return step == 0;
     case TRAJLOG_FREQUENCY_EVERY:
-        return step >= frequency->start && is_before_stop(frequency, step) &&
-               distance(frequency->start, step) % (uint64_t)frequency->interval == 0;
+        return step >= frequency->start && is_before_stop(frequency, step) && steps_past(frequency, step) == 0;
     case TRAJLOG_FREQUENCY_STEPS:
         place = steps_before(frequency, step);
         return place < frequency->step_count && frequency->steps[place] == step;

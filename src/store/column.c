@@ -109,6 +109,8 @@ static trajlog_status size_chunks(struct column *column, struct error *error)
                          column->context->path, column->group, column->field, (long long)column->chunk_rows,
                          column->slice_bytes);
     column->chunk_bytes = column->slice_bytes * (size_t)column->chunk_rows;
+    column->is_number =
+        column->row_bytes == sizeof(uint64_t) && column->across == 1 && column->rounding.kind == ROUNDING_NONE;
     if (!__builtin_mul_overflow(column->chunk_bytes, (size_t)column->across, &buffer_bytes)) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_OUT_OF_RANGE, 0,
                      "%s: group \"%s\", field \"%s\": no memory holds %lld rows of %zu bytes", column->context->path,
@@ -341,14 +343,9 @@ int64_t column_next_write(const struct column *column)
     return column->rows - column->tail_rows + column->chunk_rows;
 }
 
-/* A number or a small vector is copied by itself: there may be many of them in a row, and the rest costs more. */
-void column_gather(struct column *column, const void *row)
+void column_gather_any(struct column *column, const void *row)
 {
-    if (column->row_bytes == sizeof(uint64_t) && column->rounding.kind == ROUNDING_NONE)
-        memcpy(column->buffer + (size_t)column->tail_rows * sizeof(uint64_t), row, sizeof(uint64_t));
-    else gather(column, column->tail_rows, &column->rounding, row);
-    column->rows++;
-    column->tail_rows++;
+    gather(column, column->tail_rows, &column->rounding, row);
 }
 
 trajlog_status column_append(struct column *column, const void *row, struct error *error)

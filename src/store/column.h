@@ -13,6 +13,7 @@
 #define STORE_COLUMN_H
 
 #include <hdf5.h>
+#include <string.h>
 
 #include "model/schema.h"
 #include "store/codec.h"
@@ -66,6 +67,7 @@ struct column {
     bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
     unsigned char *buffer; /* the tail, one chunk after the other; NULL where each row is a chunk and is written from
                             * the caller's memory */
+    bool is_number;        /* a row is eight bytes, and goes into the buffer as it is */
     struct encoding encoding;
     struct rounding rounding; /* done when a row comes, so that a tail has the values that it will have for ever */
 };
@@ -93,8 +95,15 @@ trajlog_status column_read(const struct column *column, int64_t first_row, int64
 trajlog_status column_append(struct column *column, const void *row, struct error *error);
 int64_t column_next_write(const struct column *column);
 
-/* The same for a row that fills none, which can only succeed. */
-void column_gather(struct column *column, const void *row);
+/* The same for a row that fills none, which can only succeed. Numbers are copied here: there may be many of them. */
+void column_gather_any(struct column *column, const void *row);
+static inline void column_gather(struct column *column, const void *row)
+{
+    if (column->is_number) memcpy(column->buffer + (size_t)column->tail_rows * sizeof(uint64_t), row, sizeof(uint64_t));
+    else column_gather_any(column, row);
+    column->rows++;
+    column->tail_rows++;
+}
 
 /* Writes the tail and sets the extent to the exact number of rows; the file is flushed by the caller. */
 trajlog_status column_commit(struct column *column, struct error *error);

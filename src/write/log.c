@@ -56,10 +56,13 @@ trajlog_status group_copy(trajlog_group *group, void *section, const void *state
         error_prefix(error, "group \"%s\"", group->model->name);
         return error->status;
     }
+    bool varies = group->particles.count != NULL || group->particles.order != NULL;
     for (size_t i = 0; i < layout->field_count; i++) {
         if (layout->offsets[i] == FIELD_ABSENT) continue;
         trajlog_field *field = group->fields[i];
-        if (copy_field(field, (unsigned char *)section + layout->offsets[i], state, error) == TRAJLOG_OK) continue;
+        void *to = (unsigned char *)section + layout->offsets[i];
+        if (!varies && view_copy_plain(&field->view, to)) continue;
+        if (copy_field(field, to, state, error) == TRAJLOG_OK) continue;
         error_prefix(error, "group \"%s\", field \"%s\"", group->model->name, field->model->name);
         return error->status;
     }
