@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "write/clock.h"
 
@@ -20,8 +21,13 @@
 #define MOST_UNTOLD  ((size_t)1 << 16)
 #define UNTOLD_SHARE 16
 
+/* A large ring has large pages, where the system has them. */
+#define LARGE_PAGE ((size_t)1 << 21)
+
 struct queue {
     unsigned char *memory;
+    size_t size;    /* of the memory */
+    size_t touched; /* from here on it may lack pages; after queue_new the consumer's */
     struct queue_bounds bounds;
     struct counters *counters;
 
@@ -71,33 +77,63 @@ out:
     return made;
 }
 
+/* Where the ring has pages already, frames do not pay for page faults. They are made as with a write, but nothing is
+ * written, so that the producer may be at work there. False: the system does not do this. */
+static bool touch_next_page(struct queue *queue)
+{
+    size_t left = queue->size - queue->touched, size = left < LARGE_PAGE ? left : LARGE_PAGE;
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(queue->memory + queue->touched, size, MADV_POPULATE_WRITE) == 0) {
+        queue->touched += size;
+        return true;
+    }
+#endif
+    return false;
+}
+
+/* All of it takes milliseconds: the first frames get theirs now, the rest comes when the consumer has nothing to do. */
+static trajlog_status make_ring(struct queue *queue, size_t bytes)
+{
+    size_t alignment = bytes >= LARGE_PAGE ? LARGE_PAGE : MESSAGE_ALIGNMENT;
+    if (bytes > SIZE_MAX - alignment) return TRAJLOG_OUT_OF_MEMORY;
+    queue->size = (bytes + alignment - 1) / alignment * alignment;
+    queue->memory = aligned_alloc(alignment, queue->size);
+    if (queue->memory == NULL) return TRAJLOG_OUT_OF_MEMORY;
+    if (alignment == LARGE_PAGE) {
+        (void)madvise(queue->memory, queue->size, MADV_HUGEPAGE); /* else it has small ones */
+        if (touch_next_page(queue)) return TRAJLOG_OK;
+    }
+    memset(queue->memory, 0, queue->size);
+    queue->touched = queue->size;
+    return TRAJLOG_OK;
+}
+
+static struct queue *make_queue(const struct queue_bounds *bounds)
+{
+    size_t bytes;
+    struct queue *made = aligned_alloc(alignof(struct queue), sizeof *made);
+    if (made == NULL) return NULL;
+    memset(made, 0, sizeof *made);
+    if (!__builtin_add_overflow(bounds->bytes, bounds->largest, &bytes) && make_ring(made, bytes) == TRAJLOG_OK &&
+        initialise_waits(made))
+        return made;
+    queue_forget(made);
+    return NULL;
+}
+
 trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
                          struct error *error)
 {
-    *queue = NULL;
-    size_t bytes;
-    struct queue *made = NULL;
-    if (!__builtin_add_overflow(bounds->bytes, bounds->largest, &bytes))
-        made = aligned_alloc(alignof(struct queue), sizeof *made);
-    if (made != NULL) {
-        memset(made, 0, sizeof *made);
-        made->memory = aligned_alloc(MESSAGE_ALIGNMENT, bytes);
-    }
-    if (made == NULL || made->memory == NULL || !initialise_waits(made)) {
-        if (made != NULL) free(made->memory);
-        free(made);
+    struct queue *made = *queue = make_queue(bounds);
+    if (made == NULL)
         return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
                          "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
                          bounds->largest);
-    }
-    /* Touched now, so that no frame pays for page faults later. */
-    memset(made->memory, 0, bytes);
     made->bounds = *bounds;
     made->most_untold = bounds->bytes / UNTOLD_SHARE < MOST_UNTOLD ? bounds->bytes / UNTOLD_SHARE : MOST_UNTOLD;
     made->most_untold_frames = bounds->frames / UNTOLD_SHARE;
     made->counters = counters;
     counter_set(&counters->queue_bytes, (int64_t)bounds->bytes);
-    *queue = made;
     return TRAJLOG_OK;
 }
 
@@ -259,10 +295,17 @@ static void take_nap(struct queue *queue, int64_t nap)
     pthread_mutex_unlock(&queue->mutex);
 }
 
+/* What is there to do before a nap. */
+static bool is_ring_touched(struct queue *queue)
+{
+    if (queue->touched < queue->size && !touch_next_page(queue)) queue->touched = queue->size;
+    return queue->touched == queue->size;
+}
+
 const struct message *queue_next(struct queue *queue, int64_t nap)
 {
     if (!sees_message(queue)) {
-        if (nap > 0) take_nap(queue, nap);
+        if (nap > 0 && is_ring_touched(queue)) take_nap(queue, nap);
         if (!sees_message(queue)) return NULL;
     }
     return (const struct message *)(const void *)(queue->memory + queue->next_offset);

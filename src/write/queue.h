@@ -17,7 +17,7 @@ struct queue_bounds {
     size_t largest; /* the largest message; a multiple of MESSAGE_ALIGNMENT */
 };
 
-/* Allocates and touches bytes + largest of memory. `counters` gets the high-water marks. OUT_OF_MEMORY. */
+/* Allocates bytes + largest of memory. `counters` gets the high-water marks. OUT_OF_MEMORY. */
 trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
                          struct error *error);
 void queue_free(struct queue *queue);
@@ -38,7 +38,8 @@ void queue_publish(struct queue *queue);
 /* Producer: how full the queue is, 0 to 1, by bytes or frames, whichever is more. */
 double queue_fill(const struct queue *queue);
 
-/* Consumer: the oldest message; when there is none, naps for at most `nap` nanoseconds; then NULL if none came. */
+/* Consumer: the oldest message; when there is none, gives memory to a part of the ring that has none yet, or naps for at
+ * most `nap` nanoseconds; then NULL if none came. */
 const struct message *queue_next(struct queue *queue, int64_t nap);
 
 /* Consumer: done with the oldest message; its room is the producer's again, at the latest with some more, and at once if
