@@ -7,13 +7,12 @@
 #include "frames.h"
 #include "store/driver.h"
 
-#define PARTICLES     1000
-#define ROWS          87 /* of 12 KB in a chunk of 1 MiB */
 #define FLUSH_SECONDS 1.0
 #define MOST_BYTES    ((int64_t)6 << 30)
 
 struct run {
     char *path;
+    int64_t particles, chunk_rows;
     float *chunk;
     double seconds;
     struct driver *driver; /* NULL: stock */
@@ -33,8 +32,9 @@ static void check_driver(trajlog_status status, const struct error *error)
 
 static void make_dataset(struct run *run)
 {
-    const hsize_t dims[3] = {0, PARTICLES, 3}, most[3] = {H5S_UNLIMITED, H5S_UNLIMITED, 3};
-    const hsize_t chunk[3] = {ROWS, PARTICLES, 3};
+    const hsize_t particles = (hsize_t)run->particles;
+    const hsize_t dims[3] = {0, particles, 3}, most[3] = {H5S_UNLIMITED, H5S_UNLIMITED, 3};
+    const hsize_t chunk[3] = {(hsize_t)run->chunk_rows, particles, 3};
     hid_t space = H5Screate_simple(3, dims, most), properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, 3, chunk);
     H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
@@ -69,13 +69,17 @@ static void open_stock(struct run *run)
     H5Pclose(access);
 }
 
+static size_t chunk_bytes(const struct run *run)
+{
+    return (size_t)run->chunk_rows * FRAME_BYTES(run->particles);
+}
+
 static void write_chunk(struct run *run)
 {
     const hsize_t offset[3] = {(hsize_t)run->rows, 0, 0};
-    const hsize_t extent[3] = {(hsize_t)(run->rows += ROWS), PARTICLES, 3};
+    const hsize_t extent[3] = {(hsize_t)(run->rows += run->chunk_rows), (hsize_t)run->particles, 3};
     check(H5Dset_extent(run->dataset, extent) >= 0, "H5Dset_extent");
-    check(H5Dwrite_chunk(run->dataset, H5P_DEFAULT, 0, offset, ROWS * FRAME_BYTES(PARTICLES), run->chunk) >= 0,
-          "H5Dwrite_chunk");
+    check(H5Dwrite_chunk(run->dataset, H5P_DEFAULT, 0, offset, chunk_bytes(run), run->chunk) >= 0, "H5Dwrite_chunk");
 }
 
 static void commit(struct run *run)
@@ -103,12 +107,12 @@ static void close_run(struct run *run)
 static double write_run(struct run *run, void (*open)(struct run *run))
 {
     double begin = seconds_now(), next = begin + FLUSH_SECONDS;
-    const int64_t chunk_bytes = (int64_t)(ROWS * FRAME_BYTES(PARTICLES));
+    int64_t bytes = 0;
     run->rows = 0;
     open(run);
-    for (double now = begin; now - begin < run->seconds; now = seconds_now()) {
-        if (run->rows / ROWS >= MOST_BYTES / chunk_bytes) break;
+    for (double now = begin; now - begin < run->seconds && bytes < MOST_BYTES; now = seconds_now()) {
         write_chunk(run);
+        bytes += (int64_t)chunk_bytes(run);
         if (now < next) continue;
         commit(run);
         next = now + FLUSH_SECONDS;
@@ -116,7 +120,7 @@ static double write_run(struct run *run, void (*open)(struct run *run))
     close_run(run);
     double end = seconds_now();
     unlink(run->path);
-    return (end - begin) / (double)(run->rows / ROWS * chunk_bytes);
+    return (end - begin) / (double)bytes;
 }
 
 static double write_ours(void *context)
@@ -129,22 +133,38 @@ static double write_stock(void *context)
     return write_run(context, open_stock);
 }
 
+static struct run make_run(const struct settings *settings, const struct frames *frames, int64_t particles,
+                           int64_t chunk_rows)
+{
+    return (struct run){.path = path_in(settings, "commit.h5"),
+                        .particles = particles,
+                        .chunk_rows = chunk_rows,
+                        .chunk = frames_make(frames, particles, chunk_rows),
+                        .seconds = settings->quick ? 1.3 : 2.5};
+}
+
+static void free_run(struct run *run)
+{
+    free(run->chunk);
+    free(run->path);
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = settings_parse(argc, argv);
     struct frames frames = frames_load(&settings);
-    struct run run = {.path = path_in(&settings, "commit.h5"),
-                      .chunk = frames_make(&frames, PARTICLES, ROWS),
-                      .seconds = settings.quick ? 1.3 : 2.5};
     const int repetitions = (int)choose(&settings, 11, 1);
+    struct run small = make_run(&settings, &frames, 1000, 87); /* 12 KB, and chunks of 1 MiB */
+    struct run large = make_run(&settings, &frames, 100000, 1);
     if (settings.raw != NULL) {
-        double seconds_per_byte = is_raw(&settings, "stock") ? write_stock(&run) : write_ours(&run);
-        print_raw(seconds_per_byte, run.rows * (int64_t)FRAME_BYTES(PARTICLES));
+        double seconds_per_byte = is_raw(&settings, "stock") ? write_stock(&small) : write_ours(&small);
+        print_raw(seconds_per_byte, small.rows * (int64_t)FRAME_BYTES(small.particles));
     } else {
-        compare("commit_overhead", PEER_BY_OURS, write_ours, write_stock, &run, repetitions, 1.0);
+        compare("commit_overhead", PEER_BY_OURS, write_ours, write_stock, &small, repetitions, 1.0);
+        compare("commit_overhead_1m2", PEER_BY_OURS, write_ours, write_stock, &large, repetitions, 1.0);
     }
-    free(run.chunk);
-    free(run.path);
+    free_run(&small);
+    free_run(&large);
     frames_free(&frames);
     return 0;
 }
