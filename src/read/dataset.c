@@ -178,19 +178,24 @@ static trajlog_status learn_filters(struct dataset *dataset, hid_t properties, c
     return TRAJLOG_OK;
 }
 
-/* Looked at before anything else, since a virtual dataset opens other files as soon as its shape is asked for. */
-static trajlog_status learn_layout(struct dataset *dataset, hid_t properties, const struct dataset_limits *limits,
-                                   struct error *error)
+trajlog_status dataset_check_layout(int64_t properties, struct error *error)
 {
     H5D_layout_t layout = H5Pget_layout(properties);
     if (layout < 0) return hdf5_error(error, "its layout cannot be read");
     if (layout == H5D_VIRTUAL) return invalid(error, "it is a virtual dataset, made of other files' data");
     if (layout == H5D_CONTIGUOUS && H5Pget_external_count(properties) != 0)
         return invalid(error, "its data lie outside of the file");
+    return TRAJLOG_OK;
+}
+
+static trajlog_status learn_layout(struct dataset *dataset, hid_t properties, const struct dataset_limits *limits,
+                                   struct error *error)
+{
+    TRY(dataset_check_layout(properties, error));
     TRY(learn_filters(dataset, properties, limits, error));
     TRY(learn_type(dataset, error));
     TRY(learn_shape(dataset, error));
-    return layout == H5D_CHUNKED ? take_chunk(dataset, properties, error) : TRAJLOG_OK;
+    return H5Pget_layout(properties) == H5D_CHUNKED ? take_chunk(dataset, properties, error) : TRAJLOG_OK;
 }
 
 /* Bytes of the chunks that lie side by side along a row. */

@@ -36,6 +36,10 @@ struct dataset {
 trajlog_status object_open(int64_t parent, const char *path, int64_t *object, bool *found, struct error *error);
 void object_close(int64_t object);
 
+/* By a dataset's creation properties, whether its bytes lie in its own file; else INVALID_FILE. To be asked before anything
+ * else, since a virtual dataset opens other files as soon as its shape is asked for. */
+trajlog_status dataset_check_layout(int64_t properties, struct error *error);
+
 /* What is believed and allowed of the file that a dataset is in. */
 struct dataset_limits {
     int64_t file_bytes;

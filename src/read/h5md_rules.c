@@ -9,13 +9,15 @@
 
 #include "model/unit.h"
 #include "read/dataset.h"
+#include "read/filter.h"
 #include "read/input.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
 
 /* X(RULE, name, text) */
 #define RULES(X)                                                                                                       \
-    X(LINKS, "file.links", "objects are reached by hard links, in this file")                                          \
+    X(LINKS, "file.links", "objects are reached by hard links, and their data lie in this file")                       \
+    X(FILTERS, "file.filters", "steps, times, ids and tuples are stored with filters of HDF5's own")                   \
     X(H5MD, "h5md", "the root has a group h5md")                                                                       \
     X(VERSION, "h5md.version", "h5md has an attribute version, Integer[2]: 1 and 0 or 1")                              \
     X(AUTHOR, "h5md.author", "h5md has a group author with an attribute name: a scalar fixed-length string")           \
@@ -127,7 +129,18 @@ static void join(char place[MAX_PLACE], const char *parent, const char *name)
 
 /* ---------------------------------------------------------------------------------------------------- finding things */
 
-/* The object of that name, or a negative number. A link that leads elsewhere breaks a rule, and is not followed. */
+/* A dataset whose bytes lie in other files is not to be touched. */
+static trajlog_status check_layout(hid_t object, struct error *error)
+{
+    if (H5Iget_type(object) != H5I_DATASET) return TRAJLOG_OK;
+    hid_t properties = H5Dget_create_plist(object);
+    if (properties < 0) return hdf5_error(error, "its properties cannot be read");
+    trajlog_status status = dataset_check_layout(properties, error);
+    H5Pclose(properties);
+    return status;
+}
+
+/* The object of that name, or a negative number. What leads into another file breaks a rule, and is not followed. */
 static hid_t open_member(struct exam *exam, hid_t parent, const char *name, const char *place)
 {
     struct error error = {0};
@@ -135,12 +148,13 @@ static hid_t open_member(struct exam *exam, hid_t parent, const char *name, cons
     bool found = false;
     if (H5Iget_type(parent) != H5I_GROUP && H5Iget_type(parent) != H5I_FILE) return H5I_INVALID_HID;
     trajlog_status status = object_open(parent, name, &object, &found, &error);
-    if (status == TRAJLOG_OK && found) {
-        judge(exam, RULE_LINKS, true, place, "%s", "");
-        return object;
+    if (status == TRAJLOG_OK && !found) return H5I_INVALID_HID;
+    if (status == TRAJLOG_OK && check_layout(object, &error) != TRAJLOG_OK) {
+        status = error.status;
+        H5Oclose(object);
     }
-    if (status != TRAJLOG_OK) judge(exam, RULE_LINKS, false, place, "%s", error.message);
-    return H5I_INVALID_HID;
+    judge(exam, RULE_LINKS, status == TRAJLOG_OK, place, "%s", error.message);
+    return status == TRAJLOG_OK ? object : H5I_INVALID_HID;
 }
 
 static void close_object(hid_t object)
@@ -431,7 +445,24 @@ static bool is_believable(hid_t dataset, hsize_t elements)
     return elements <= most;
 }
 
-/* Whether a list of numbers never falls, and in the case of steps always rises. */
+/* libhdf5 loads a plugin, a shared library, for a filter that is not its own, as soon as data are read; a file from a
+ * stranger must not decide on that. */
+static bool may_be_read(struct exam *exam, hid_t dataset, const char *place)
+{
+    char text[80];
+    const char *filter = "something that cannot be told";
+    hid_t properties = H5Dget_create_plist(dataset);
+    if (properties >= 0) {
+        const bool chunked = H5Pget_layout(properties) == H5D_CHUNKED;
+        filter = chunked ? filters_forbidden(properties, NULL, text, sizeof text) : NULL;
+        if (chunked && filter == NULL) filter = filters_missing(properties, text, sizeof text);
+        H5Pclose(properties);
+    }
+    return judge(exam, RULE_FILTERS, filter == NULL, place, "%s is needed, so that its data were not looked at",
+                 filter != NULL ? filter : "");
+}
+
+/* Whether a list of numbers never falls. */
 static bool is_increasing(hid_t dataset, hsize_t count, hsize_t *place)
 {
     hid_t file = H5Dget_space(dataset);
@@ -481,6 +512,7 @@ static void examine_axis(struct exam *exam, const struct element *element, hid_t
     } else {
         judge(exam, RULE_VALUE, shape.dims[0] == element->frames, parent, "%llu rows of value, %llu of %s",
               (unsigned long long)element->frames, (unsigned long long)shape.dims[0], is_step ? "step" : "time");
+        if (!may_be_read(exam, axis, place)) return;
         const bool good = is_believable(axis, shape.dims[0]) && is_increasing(axis, shape.dims[0], &row);
         judge(exam, is_step ? RULE_STEP_ORDER : RULE_TIME_ORDER, good, place, "not at row %llu",
               (unsigned long long)row);
@@ -677,6 +709,7 @@ static void examine_id(struct exam *exam, const struct element *element, const c
     if (!judge(exam, RULE_ID, element->frame.class == H5T_INTEGER && element->frame.rank == 1, place,
                "a frame of it is %s", shape_words(&element->frame, words, sizeof words)))
         return;
+    if (!may_be_read(exam, element->value, place)) return;
     const hsize_t count = element->frame.dims[0];
     const bool has_fill = find_fill(element->value, &fill);
     hsize_t frame = 0, all = 0;
@@ -844,7 +877,7 @@ static void examine_range(struct exam *exam, const struct element *element, hid_
 {
     hsize_t tuples = 0;
     int64_t fill = 0;
-    if (element->over_time || has_member(particles, "id")) return;
+    if (element->over_time || has_member(particles, "id") || !may_be_read(exam, element->value, place)) return;
     if (__builtin_mul_overflow(element->frame.dims[0], element->frame.dims[1], &tuples) ||
         !is_believable(element->value, tuples))
         return;

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
+from reading import build_plugin, unavailable_filter
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -17,9 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def check(build):
     """check(path, ...): the verdicts by rule, "held", "BROKEN" or "-", and the exit status."""
 
-    def run_check(path, *options):
+    def run_check(path, *options, env=None):
         result = subprocess.run([build / "trajlog", "check", "--h5md", *options, path], stdin=subprocess.DEVNULL,
-                                capture_output=True, text=True, timeout=60, check=False)
+                                capture_output=True, text=True, timeout=60, check=False, env=env)
         assert result.stderr == "", result.stderr
         verdicts = {}
         for line in result.stdout.splitlines()[:-1]:
@@ -256,9 +258,45 @@ def link_outside(file):
     file["particles/all/mass"] = h5py.ExternalLink("/etc/passwd", "/x")
 
 
+def store_outside(path):
+    """The dataset's bytes lie in another file, under its own name."""
+    def change(file):
+        shape, kind = file[path].shape, file[path].dtype
+        del file[path]
+        file.create_dataset(path, shape, kind, external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+
+    return change
+
+
+def make_virtual(path):
+    def change(file):
+        layout = h5py.VirtualLayout(file[path].shape, file[path].dtype)
+        layout[:] = h5py.VirtualSource("elsewhere.h5", "x", file[path].shape)
+        del file[path]
+        file.create_virtual_dataset(path, layout)
+
+    return change
+
+
+def pass_through(path, id):
+    """As if a filter had been applied that is not HDF5's own."""
+    def change(file):
+        values = file[path][()].astype("i8")
+        del file[path]
+        stored = bytes(255 - b for b in values.tobytes())
+        parent, name = path.rsplit("/", 1)
+        unavailable_filter(file[parent], name, values.shape, values.shape, id, stored, h5py.h5t.STD_I64LE)
+
+    return change
+
+
 BREAKS = [
     ("file.links", link_outside),
     ("file.links", lambda file: file.__setitem__("observables/soft", h5py.SoftLink("/particles"))),
+    ("file.links", store_outside("particles/all/id/value")),
+    ("file.links", make_virtual("particles/all/id/value")),
+    ("file.filters", pass_through("particles/other/velocity/step", 32004)),
+    ("file.filters", pass_through("particles/all/id/value", 32015)),
     ("h5md", drop("h5md")),
     ("h5md.version", drop_attribute("h5md", "version")),
     ("h5md.version", set_attribute("h5md", "version", np.array([2, 0]))),
@@ -339,6 +377,22 @@ def test_a_broken_rule_is_found(check, tmp_path, rule, change):
 def test_every_rule_is_broken_by_some_test(check, tmp_path):
     write_model(tmp_path / "model.h5")
     assert set(check(tmp_path / "model.h5")[0]) == {rule for rule, _ in BREAKS}
+
+
+@pytest.mark.parametrize("place", ["particles/other/velocity/step", "particles/all/id/value", "connectivity/bonds"])
+def test_no_file_gets_a_plugin_loaded(build, check, tmp_path, place):
+    path, plugin = tmp_path / "model.h5", build_plugin(build, tmp_path)
+    write_model(path)
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file[place].attrs)
+        pass_through(place, 32004)(file)
+        file[place].attrs.update(attributes)
+    _, broken, output = check(path, env=plugin)
+    assert "filter 32004 (lz4) is needed" in output
+    assert not (tmp_path / "mark").exists()
+    # The plugin works, and what it would have given is right: the data alone were the reason.
+    subprocess.run(["h5dump", "-d", place, path], env=plugin, stdout=subprocess.DEVNULL, timeout=60, check=True)
+    assert (tmp_path / "mark").exists()
 
 
 def test_the_fill_value_marks_places_without_a_particle(check, tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import time
@@ -11,7 +10,7 @@ import h5py
 import numpy
 import pytest
 
-from reading import Refused, info, read, refuse_info, unavailable_filter
+from reading import Refused, build_plugin, info, read, refuse_info, unavailable_filter
 
 
 @pytest.fixture(scope="session")
@@ -215,50 +214,8 @@ def test_a_missing_filter_is_named(build, copy):
     assert "filter 32015 (zstd)" in refused.value.message
 
 
-PLUGIN = """
-#include <H5PLextern.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-static size_t invert(unsigned flags, size_t count, const unsigned *values, size_t bytes, size_t *size, void **buffer)
-{
-    unsigned char *data = *buffer;
-    for (size_t i = 0; i < bytes; i++) data[i] ^= 0xff;
-    return bytes;
-}
-
-static const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, 32004, 1, 1, "invert", NULL, NULL, invert};
-
-H5PL_type_t H5PLget_plugin_type(void)
-{
-    return H5PL_TYPE_FILTER;
-}
-
-const void *H5PLget_plugin_info(void)
-{
-    return &filter;
-}
-
-__attribute__((constructor)) static void loaded(void)
-{
-    FILE *mark = fopen(getenv("PLUGIN_MARK"), "w");
-    if (mark) fclose(mark);
-}
-"""
-
-
-@pytest.fixture
-def plugin(build, tmp_path):
-    """The environment of a program that finds a plugin for filter 32004, which leaves a mark when it is loaded."""
-    config = dict(line.split(" := ", 1) for line in (build / "config.mk").read_text().splitlines() if " := " in line)
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugin.c").write_text(PLUGIN)
-    subprocess.run(["cc", "-shared", "-fPIC", *shlex.split(config["HDF5_CFLAGS"]), tmp_path / "plugin.c", "-o",
-                    tmp_path / "plugins/libinvert.so"], check=True)
-    return {**os.environ, "HDF5_PLUGIN_PATH": str(tmp_path / "plugins"), "PLUGIN_MARK": str(tmp_path / "mark")}
-
-
-def test_no_file_gets_a_plugin_loaded_that_was_not_allowed(build, copy, plugin, tmp_path):
+def test_no_file_gets_a_plugin_loaded_that_was_not_allowed(build, copy, tmp_path):
+    plugin = build_plugin(build, tmp_path)
     values = numpy.arange(41.0)
     with h5py.File(copy, "r+") as file:
         del file["thermo/pressure"]
