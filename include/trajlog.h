@@ -672,12 +672,15 @@ typedef struct trajlog_field_info {
     trajlog_type type;        /* in the simulation's memory */
     trajlog_type stored_type; /* 0: one that cannot be read (format 0); the description says what it is */
     trajlog_shape shape;      /* of one frame */
-    const char *storage;      /* in words: "87 rows per chunk, deflate 1" */
+    const char *storage;      /* in words: "87 rows per chunk, shuffle, deflate 1" */
     int64_t stored_bytes;     /* that the dataset takes in the file */
     const char *metadata;     /* a JSON object */
     trajlog_role role;        /* TRAJLOG_ROLE_NONE if none */
     const char *particles;    /* the particles group that the role is in; "" if none */
     int32_t varying;          /* not 0: the first dimension is a capacity; the field "count" says how many there are */
+    int64_t data_bytes;       /* of all rows, uncompressed, as stored_type; 0 for checkpoints */
+    double max_error;         /* what the values were rounded to, see trajlog_storage; 0: not in this way */
+    int32_t significant_digits; /* likewise */
 } trajlog_field_info;
 
 /* A range of frames that were given up because the queue was full. */

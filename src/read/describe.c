@@ -35,6 +35,8 @@ static trajlog_status describe_field(struct scan_field *field, const struct fiel
     info->metadata = field->metadata;
     info->role = model ? model->role : TRAJLOG_ROLE_NONE;
     info->particles = model && model->particles ? model->particles : "";
+    info->max_error = model ? model->storage.max_error : 0;
+    info->significant_digits = model ? model->storage.significant_digits : 0;
     return TRAJLOG_OK;
 }
 
@@ -95,6 +97,7 @@ static trajlog_status describe_group(struct scan_group *group, const struct grou
     for (size_t i = 0; i < group->field_count; i++) {
         const struct field *field = model ? model->fields[i] : NULL;
         TRY(describe_field(&group->fields[i], field, &group->field_infos[i], error));
+        group->field_infos[i].data_bytes = group->rows * (int64_t)group->fields[i].dataset.bytes;
         group->field_infos[i].varying = model && model->varying && role_is_of_particles(field->role);
     }
     return TRAJLOG_OK;

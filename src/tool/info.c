@@ -155,6 +155,21 @@ static struct widths column_widths(const trajlog_reader *reader, int32_t groups)
     return widths;
 }
 
+/* What was done to the values: "  64 rows per chunk, shuffle, deflate 1 (to 41 %), error <= 0.0005 nm". */
+static void print_storage(const trajlog_field_info *field)
+{
+    printf("  %s", field->storage);
+    /* Chunks that are not full yet take the room of full ones: nothing to tell then. */
+    if (strchr(field->storage, ',') != NULL && field->stored_bytes < field->data_bytes)
+        printf(" (to %.0f %%)", 100 * (double)field->stored_bytes / (double)field->data_bytes);
+    if (field->max_error > 0) {
+        printf(", error <= %.6g%s", field->max_error, *field->unit ? " " : "");
+        print_safely(field->unit);
+    }
+    if (field->significant_digits > 0)
+        printf(", %d digit%s", (int)field->significant_digits, field->significant_digits == 1 ? "" : "s");
+}
+
 static void print_field(const trajlog_field_info *field, const struct widths *widths)
 {
     char text[160];
@@ -164,7 +179,8 @@ static void print_field(const trajlog_field_info *field, const struct widths *wi
     print_padded(field->stored_type ? shape_text(&field->shape, text, sizeof text) : "?", widths->shape + 2);
     if (widths->unit) print_padded(field->unit, widths->unit + 2);
     printf("%10s", size_text(field->stored_bytes, text, sizeof text));
-    printf("  %s", field->stored_type ? field->storage : field->description);
+    if (field->stored_type) print_storage(field);
+    else printf("  %s", field->description);
     putchar('\n');
 }
 
@@ -232,11 +248,14 @@ static json_t *type_json(trajlog_type type)
 
 static json_t *field_json(const trajlog_field_info *field)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:o}", "name", field->name, "type",
+    return json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o}", "name", field->name, "type",
                      type_json(field->type), "stored_type", type_json(field->stored_type), "shape",
                      shape_json(&field->shape), "unit", field->unit, "description", field->description, "storage",
-                     field->storage, "stored_bytes", (json_int_t)field->stored_bytes, "metadata",
-                     parsed(field->metadata));
+                     field->storage, "max_error", field->max_error > 0 ? json_real(field->max_error) : json_null(),
+                     "significant_digits",
+                     field->significant_digits > 0 ? json_integer(field->significant_digits) : json_null(),
+                     "data_bytes", (json_int_t)field->data_bytes, "stored_bytes", (json_int_t)field->stored_bytes,
+                     "metadata", parsed(field->metadata));
 }
 
 static json_t *group_json(const trajlog_reader *reader, int32_t index)
@@ -326,7 +345,8 @@ int tool_info(int argc, char **argv)
         .parser = parse,
         .args_doc = "FILE",
         .doc = "Show what is in FILE: groups, fields, types, shapes of one frame, units, frequencies, rows, time span, "
-               "bytes in the file and how they are stored. FILE may be one that is being written."};
+               "bytes in the file, how they are stored, and how they were rounded. FILE may be one that is being "
+               "written."};
     struct arguments arguments = {NULL, false};
     trajlog_reader *reader = NULL;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) return EXIT_USAGE;

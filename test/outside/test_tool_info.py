@@ -82,6 +82,31 @@ def test_json_agrees_with_the_file(build, argon):
                 assert (group["first_time"], group["last_time"]) == (times[0], times[-1])
 
 
+def test_compression_and_rounding_are_told(build, run, tmp_path):
+    fields = {"position": {"max_error": 0.0005, "store_as": "float32", "chunk_rows": 10},
+              "velocity": {"significant_digits": 4, "chunk_rows": 10}, "force": {"compression": "deflate", "chunk_rows": 10}}
+    (tmp_path / "config.json").write_text(json.dumps({"groups": {"trajectory": {"fields": fields}}}))
+    path = tmp_path / "argon.h5"
+    run(build / "examples/md_argon", "--atoms", "108", "--steps", "200", "--every", "1", "--checkpoint", "0", "--out", path,
+        "--quiet", "--config", tmp_path / "config.json")
+    told = {field["name"]: field for field in info(build, path)["groups"][1]["fields"]}
+    assert (told["position"]["max_error"], told["position"]["significant_digits"]) == (0.0005, None)
+    assert (told["velocity"]["max_error"], told["velocity"]["significant_digits"]) == (None, 4)
+    assert (told["force"]["max_error"], told["force"]["significant_digits"]) == (None, None)
+    lines = {line.split()[0]: line for line in run(build / "trajlog", "info", path).split("\ntrajectory")[1].split("\n\n")[0]
+             .splitlines()[1:]}
+    with h5py.File(path, "r") as file:
+        for name in fields:
+            dataset, field = file["trajectory"][name], told[name]
+            assert field["data_bytes"] == dataset.size * dataset.dtype.itemsize
+            part = 100 * dataset.id.get_storage_size() / field["data_bytes"]
+            assert part < 100 and f"shuffle, deflate 1 (to {part:.0f} %)" in lines[name]
+        assert file["trajectory/position"].attrs["max_error"] == 0.0005
+    assert lines["position"].endswith("%), error <= 0.0005 nm")
+    assert lines["velocity"].endswith("%), 4 digits")
+    assert lines["force"].endswith("%)") and "%" not in lines["box"] and "error" not in lines["box"]
+
+
 def test_texts_from_a_file_cannot_move_the_cursor(build, run, tmp_path):
     path = tmp_path / "seed.h5"
     name = "array\x1b[2J"
