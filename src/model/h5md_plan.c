@@ -463,10 +463,10 @@ static bool is_made_otherwise(const struct planner *planner, const struct h5md_e
     static const char vmd[] = "/parameters/vmd_structure";
     const struct presentation *presentation = planner->schema->presentation;
     if (entry->role == TRAJLOG_ROLE_PARTICLE) return strcmp(strrchr(entry->path, '/'), "/box") == 0;
-    if (presentation == NULL || presentation->species_count == 0) return false;
     if (strncmp(entry->path, vmd, sizeof vmd - 1) != 0) return false;
     const char *rest = entry->path + sizeof vmd - 1;
     if (*rest == '\0') return true;
+    if (presentation == NULL || presentation->species_count == 0) return false;
     for (size_t i = 0; *rest == '/' && i < COUNT(species); i++) {
         const size_t length = strlen(species[i]);
         if (strncmp(rest + 1, species[i], length) == 0 && strchr("/", rest[1 + length]) != NULL) return true;
@@ -487,6 +487,41 @@ static trajlog_status check_own_paths(struct planner *planner)
     return TRAJLOG_OK;
 }
 
+/* What VMD's plugin reads below /parameters/vmd_structure, besides the lists of the species. It takes whatever type is
+ * there for the one that it expects. */
+static trajlog_status check_vmd_parameter(struct planner *planner, const struct member *member)
+{
+    static const char prefix[] = "vmd_structure/";
+    static const struct {
+        const char *name;
+        enum { INTEGER, TEXT, FLOAT } kind;
+        const char *wanted;
+    } lists[] = {
+        {"resid", INTEGER, "integers [N], each a row of resname and chain"},
+        {"resname", TEXT, "strings [R], one per residue"},
+        {"chain", TEXT, "strings [R], one per residue"},
+        {"segid", TEXT, "strings [N]"},
+        {"radius", FLOAT, "floats, one per species"},
+        {"bond_from", INTEGER, "integers [M], particles counted from 1"},
+        {"bond_to", INTEGER, "integers [M], particles counted from 1"},
+    };
+    const struct field *field = member->field;
+    if (field->role != TRAJLOG_ROLE_PARAMETER || strncmp(field->name, prefix, sizeof prefix - 1) != 0)
+        return TRAJLOG_OK;
+    for (size_t i = 0; i < COUNT(lists); i++) {
+        const trajlog_type type = field->stored_type;
+        if (strcmp(field->name + sizeof prefix - 1, lists[i].name) != 0) continue;
+        bool good = lists[i].kind == INTEGER ? element_is_integer(type)
+                    : lists[i].kind == TEXT  ? element_is_string(type)
+                                             : element_is_float(type);
+        if (good && field->shape.rank == 1 && group_is_once(member->group)) return TRAJLOG_OK;
+        char text[160];
+        snprintf(text, sizeof text, "VMD reads %s, in a `once` group", lists[i].wanted);
+        return refuse(planner, member, text);
+    }
+    return TRAJLOG_OK;
+}
+
 static trajlog_status plan_entries(struct planner *planner)
 {
     struct h5md_plan *plan = planner->plan;
@@ -494,6 +529,7 @@ static trajlog_status plan_entries(struct planner *planner)
     if (plan->entries == NULL) return out_of_memory(planner->error);
     for (size_t i = 0; i < planner->member_count; i++) {
         const struct member *member = &planner->members[i];
+        TRY(check_vmd_parameter(planner, member));
         TRY(add_entry(planner, member, entry_path(planner, member)));
     }
     TRY(add_symbols(planner));

@@ -399,13 +399,98 @@ static trajlog_status write_species(struct facade *facade)
     return status;
 }
 
+/* -------------------------------------------------------------------------------------------------------------- bonds
+ */
+
+/* Pairs of particles as VMD wants them: two lists, counted from 1. */
+struct pairs {
+    int32_t *from, *to;
+    size_t count;
+};
+
+static bool is_drawn(const struct facade *facade, const struct h5md_entry *entry)
+{
+    const struct field *field = facade->schema->groups[entry->group]->fields[entry->field];
+    return entry->role == TRAJLOG_ROLE_BONDS && !entry->over_time && field->shape.dims[1] == 2 &&
+           strcmp(entry->particles, facade->plan->particles[0].name) == 0;
+}
+
+static bool is_particle(int64_t number)
+{
+    return number >= 0 && number < INT32_MAX;
+}
+
+/* What is no particle, such as a fill value, makes no bond. */
+static void add_pairs(struct pairs *pairs, const int64_t *tuples, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (!is_particle(tuples[2 * i]) || !is_particle(tuples[2 * i + 1])) continue;
+        pairs->from[pairs->count] = (int32_t)(tuples[2 * i] + 1);
+        pairs->to[pairs->count] = (int32_t)(tuples[2 * i + 1] + 1);
+        pairs->count++;
+    }
+}
+
+static trajlog_status read_pairs(struct facade *facade, const struct h5md_entry *entry, struct pairs *pairs)
+{
+    const int64_t count = facade->schema->groups[entry->group]->fields[entry->field]->shape.dims[0];
+    hid_t dataset = H5Dopen2(facade->file, entry->path, H5P_DEFAULT);
+    if (dataset < 0) return fail(facade, "open", entry->path);
+    int64_t *tuples = malloc((size_t)count * 2 * sizeof *tuples);
+    trajlog_status status = TRAJLOG_OK;
+    if (tuples == NULL) status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    else if (H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, tuples) < 0)
+        status = fail(facade, "read", entry->path);
+    else add_pairs(pairs, tuples, count);
+    free(tuples);
+    H5Dclose(dataset);
+    return status;
+}
+
+static trajlog_status write_pairs(struct facade *facade, struct pairs *pairs)
+{
+    const struct h5md_plan *plan = facade->plan;
+    for (size_t i = 0; i < plan->entry_count; i++) {
+        if (is_drawn(facade, &plan->entries[i])) TRY(read_pairs(facade, &plan->entries[i], pairs));
+    }
+    TRY(write_list(facade, "/parameters/vmd_structure/bond_from", H5T_NATIVE_INT32, pairs->from, pairs->count));
+    return write_list(facade, "/parameters/vmd_structure/bond_to", H5T_NATIVE_INT32, pairs->to, pairs->count);
+}
+
+/* VMD does not look into /connectivity. Lists that the program makes itself are left alone. */
+static trajlog_status write_bonds(struct facade *facade)
+{
+    const struct h5md_plan *plan = facade->plan;
+    struct pairs pairs = {NULL, NULL, 0};
+    size_t most = 0;
+    for (size_t i = 0; i < plan->entry_count; i++) {
+        const struct h5md_entry *entry = &plan->entries[i];
+        if (is_drawn(facade, entry))
+            most += (size_t)facade->schema->groups[entry->group]->fields[entry->field]->shape.dims[0];
+    }
+    if (most == 0) return TRAJLOG_OK;
+    TRY(need_group(facade, "/parameters/vmd_structure"));
+    if (link_exists(facade, "/parameters/vmd_structure/bond_from") ||
+        link_exists(facade, "/parameters/vmd_structure/bond_to"))
+        return TRAJLOG_OK;
+    pairs.from = malloc(most * sizeof *pairs.from);
+    pairs.to = malloc(most * sizeof *pairs.to);
+    trajlog_status status = pairs.from != NULL && pairs.to != NULL
+                                ? write_pairs(facade, &pairs)
+                                : error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    free(pairs.from);
+    free(pairs.to);
+    return status;
+}
+
 static trajlog_status present(struct facade *facade)
 {
     TRY(make_metadata(facade));
     TRY(make_all_particles(facade));
     TRY(make_entries(facade));
     TRY(set_time_units(facade));
-    return write_species(facade);
+    TRY(write_species(facade));
+    return write_bonds(facade);
 }
 
 trajlog_status h5md_present(hid_t file, const char *path, const struct schema *schema, struct error *error)

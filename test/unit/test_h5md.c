@@ -214,6 +214,131 @@ static void vmd_reads_names_of_species(void **state)
     }
 }
 
+static trajlog_field *add_once(trajlog_group *group, const char *name, trajlog_type type, trajlog_shape shape,
+                               const void *data, trajlog_role role)
+{
+    trajlog_field *field = trajlog_add_field(group, name, type, shape, data, NULL);
+    if (field != NULL) ok(trajlog_set_role(field, role, NULL));
+    return field;
+}
+
+/* A log with positions, to which a test adds a topology. */
+static trajlog_writer *begin_topology(struct scene *scene, trajlog_group **topology)
+{
+    trajlog_options options = trajlog_default_options();
+    trajlog_writer *log = NULL;
+    options.existing = TRAJLOG_REPLACE;
+    ok(trajlog_create(&log, scene->path, &options));
+    trajlog_group *group = trajlog_add_group(log, "trajectory", trajlog_every(1));
+    add(group, "x", TRAJLOG_SHAPE(N, 3), scene->position[0], "nm", TRAJLOG_ROLE_POSITION, TRAJLOG_FLOAT64);
+    *topology = trajlog_add_group(log, "topology", trajlog_once());
+    return log;
+}
+
+static void end_topology(struct scene *scene, trajlog_writer *log)
+{
+    ok(trajlog_log(log, 0, 0));
+    ok(trajlog_close(&log));
+    scene->file = H5Fopen(scene->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(scene->file >= 0);
+}
+
+static void assert_integers(struct scene *scene, const char *path, const int32_t *expected, hsize_t count)
+{
+    int32_t found[16];
+    assert_dataset(scene, path, H5T_NATIVE_INT32, 1, &count);
+    hid_t dataset = H5Dopen2(scene->file, path, H5P_DEFAULT);
+    assert_true(H5Dread(dataset, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, found) >= 0);
+    assert_memory_equal(found, expected, count * sizeof *found);
+    H5Dclose(dataset);
+}
+
+/* It takes bonds from two lists of C ints, counted from 1; /connectivity it does not know. */
+static void vmd_draws_bonds(void **state)
+{
+    struct scene *scene = *state;
+    static const int64_t bonds[3][2] = {{0, 1}, {-1, -1}, {5, 6}}, angles[1][3] = {{0, 1, 2}}, others[1][2] = {{0, 1}};
+    static const int16_t constraints[1][2] = {{2, 4}};
+    const int32_t from[] = {1, 6, 3}, to[] = {2, 7, 5};
+    trajlog_group *group = NULL;
+    trajlog_writer *log = begin_topology(scene, &group);
+    add_once(group, "bonds", TRAJLOG_INT64, TRAJLOG_SHAPE(3, 2), bonds, TRAJLOG_ROLE_BONDS);
+    add_once(group, "constraints", TRAJLOG_INT16, TRAJLOG_SHAPE(1, 2), constraints, TRAJLOG_ROLE_BONDS);
+    add_once(group, "angles", TRAJLOG_INT64, TRAJLOG_SHAPE(1, 3), angles, TRAJLOG_ROLE_BONDS);
+    /* Those of other particles would be drawn between these. */
+    trajlog_group *solvent = trajlog_add_group(log, "solvent", trajlog_every(1));
+    trajlog_field *x = trajlog_add_field(solvent, "x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(2, 3), scene->force[0], "nm");
+    ok(trajlog_set_role(x, TRAJLOG_ROLE_POSITION, "solvent"));
+    trajlog_field *field = trajlog_add_field(group, "other", TRAJLOG_INT64, TRAJLOG_SHAPE(1, 2), others, NULL);
+    ok(trajlog_set_role(field, TRAJLOG_ROLE_BONDS, "solvent"));
+    end_topology(scene, log);
+    assert_integers(scene, "/parameters/vmd_structure/bond_from", from, 3);
+    assert_integers(scene, "/parameters/vmd_structure/bond_to", to, 3);
+}
+
+/* What the program says itself is not said otherwise. */
+static void vmd_draws_the_bonds_of_the_program(void **state)
+{
+    struct scene *scene = *state;
+    static const int32_t bonds[1][2] = {{0, 1}}, from[2] = {3, 4}, to[2] = {5, 6};
+    trajlog_group *group = NULL;
+    trajlog_writer *log = begin_topology(scene, &group);
+    add_once(group, "bonds", TRAJLOG_INT32, TRAJLOG_SHAPE(1, 2), bonds, TRAJLOG_ROLE_BONDS);
+    add_once(group, "vmd_structure/bond_from", TRAJLOG_INT32, TRAJLOG_SHAPE(2), from, TRAJLOG_ROLE_PARAMETER);
+    add_once(group, "vmd_structure/bond_to", TRAJLOG_INT32, TRAJLOG_SHAPE(2), to, TRAJLOG_ROLE_PARAMETER);
+    end_topology(scene, log);
+    assert_integers(scene, "/parameters/vmd_structure/bond_from", from, 2);
+    assert_integers(scene, "/parameters/vmd_structure/bond_to", to, 2);
+}
+
+static void assert_strings(struct scene *scene, const char *path, size_t size, hsize_t count)
+{
+    hsize_t found = 0;
+    hid_t dataset = H5Dopen2(scene->file, path, H5P_DEFAULT);
+    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    assert_true(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && H5Tget_size(type) == size);
+    assert_true(H5Sget_simple_extent_dims(space, &found, NULL) == 1 && found == count);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Dclose(dataset);
+}
+
+/* The row of a particle's residue in the lists of their names and chains. */
+static void vmd_reads_names_of_residues(void **state)
+{
+    struct scene *scene = *state;
+    static const int32_t resid[N] = {0, 0, 0, 1, 1, 1, 1};
+    static const char resname[2][8] = {"SOL", "LIG"}, chain[2][2] = {"A", "B"};
+    trajlog_group *group = NULL;
+    trajlog_writer *log = begin_topology(scene, &group);
+    add_once(group, "vmd_structure/resid", TRAJLOG_INT32, TRAJLOG_SHAPE(N), resid, TRAJLOG_ROLE_PARAMETER);
+    add_once(group, "vmd_structure/resname", TRAJLOG_STRING(8), TRAJLOG_SHAPE(2), resname, TRAJLOG_ROLE_PARAMETER);
+    add_once(group, "vmd_structure/chain", TRAJLOG_STRING(2), TRAJLOG_SHAPE(2), chain, TRAJLOG_ROLE_PARAMETER);
+    end_topology(scene, log);
+    assert_integers(scene, "/parameters/vmd_structure/resid", resid, N);
+    assert_strings(scene, "/parameters/vmd_structure/resname", 8, 2);
+    assert_strings(scene, "/parameters/vmd_structure/chain", 2, 2);
+}
+
+static void refuse_vmd_list(struct scene *scene, const char *name, trajlog_type type, trajlog_shape shape,
+                            const char *expected)
+{
+    static const char data[64];
+    trajlog_group *group = NULL;
+    trajlog_writer *log = begin_topology(scene, &group);
+    add_once(group, name, type, shape, data, TRAJLOG_ROLE_PARAMETER);
+    assert_int_equal(trajlog_log(log, 0, 0), TRAJLOG_INVALID_ARGUMENT);
+    if (strstr(trajlog_message(log), expected) == NULL) fail_msg("%s", trajlog_message(log));
+    assert_int_equal(trajlog_close(&log), TRAJLOG_INVALID_ARGUMENT);
+}
+
+static void lists_that_vmd_would_misread_are_refused(void **state)
+{
+    refuse_vmd_list(*state, "vmd_structure/resid", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(N), "reads integers [N]");
+    refuse_vmd_list(*state, "vmd_structure/resname", TRAJLOG_INT32, TRAJLOG_SHAPE(2), "reads strings [R]");
+    refuse_vmd_list(*state, "vmd_structure/bond_to", TRAJLOG_INT32, TRAJLOG_SHAPE(2, 2), "counted from 1");
+}
+
 /* --------------------------------------------------------------------------------------------------------- NOMAD --- */
 
 /* Its parser takes an observable without the attribute `type` for a group of observables, and fails in it. */
@@ -268,6 +393,10 @@ static const struct CMUnitTest tests[] = {
     TEST(gromacs_in_double_precision),
     TEST(vmd),
     TEST(vmd_reads_names_of_species),
+    TEST(vmd_draws_bonds),
+    TEST(vmd_draws_the_bonds_of_the_program),
+    TEST(vmd_reads_names_of_residues),
+    TEST(lists_that_vmd_would_misread_are_refused),
     TEST(nomad),
     TEST(votca),
 };
