@@ -263,8 +263,83 @@ static trajlog_status make_all_particles(struct facade *facade)
     return TRAJLOG_OK;
 }
 
+/* ------------------------------------------------------------------------------------------------------------ lists ---
+ */
+
+static trajlog_status write_list(struct facade *facade, const char *path, hid_t type, const void *values, size_t count)
+{
+    const hsize_t dims[1] = {count};
+    if (link_exists(facade, path)) return TRAJLOG_OK;
+    hid_t space = H5Screate_simple(1, dims, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t dataset = H5I_INVALID_HID;
+    if (space >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        dataset = H5Dcreate2(facade->file, path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    bool good = dataset >= 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    if (!good) fail(facade, "write", path);
+    if (dataset >= 0 && H5Dclose(dataset) < 0 && good) {
+        good = false;
+        fail(facade, "close", path);
+    }
+    if (creation >= 0) H5Pclose(creation);
+    if (space >= 0) H5Sclose(space);
+    return good ? TRAJLOG_OK : facade->error->status;
+}
+
+static bool is_ascii(const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)bytes[i] > 127) return false;
+    }
+    return true;
+}
+
+/* `count` texts of `size` bytes each. VMD reads them as ASCII, and libhdf5 does not convert what is called UTF-8. */
+static trajlog_status write_texts(struct facade *facade, const char *path, const char *texts, size_t size, size_t count)
+{
+    const H5T_cset_t characters = is_ascii(texts, size * count) ? H5T_CSET_ASCII : H5T_CSET_UTF8;
+    hid_t type = H5Tcopy(H5T_C_S1);
+    trajlog_status status = TRAJLOG_OK;
+    if (type < 0 || H5Tset_size(type, size) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
+        H5Tset_cset(type, characters) < 0)
+        status = fail(facade, "make the type of", path);
+    else status = write_list(facade, path, type, texts, count);
+    if (type >= 0) H5Tclose(type);
+    return status;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- entries ---
  */
+
+/* Texts that VMD's plugin reads. */
+static bool is_vmd_text(const struct h5md_entry *entry, const struct field *field)
+{
+    static const char place[] = "/parameters/vmd_structure/";
+    return entry->role == TRAJLOG_ROLE_PARAMETER && !entry->over_time && element_is_string(field->stored_type) &&
+           field->shape.rank == 1 && strncmp(entry->path, place, sizeof place - 1) == 0;
+}
+
+/* In a type that it can read, which no link can give; see write_texts. */
+static trajlog_status copy_texts(struct facade *facade, const struct h5md_entry *entry, const char *group,
+                                 const struct field *field)
+{
+    char *path = NULL, *texts = calloc(1, field->stored_bytes);
+    hid_t dataset = H5I_INVALID_HID, type = H5I_INVALID_HID;
+    trajlog_status status = TRAJLOG_OK;
+    if (asprintf(&path, "/%s/%s", group, field->name) < 0) path = NULL;
+    if (path == NULL || texts == NULL) status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");
+    if (status == TRAJLOG_OK) dataset = H5Dopen2(facade->file, path, H5P_DEFAULT);
+    if (dataset >= 0) type = H5Dget_type(dataset);
+    if (status == TRAJLOG_OK && (type < 0 || H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts) < 0))
+        status = fail(facade, "read", path);
+    if (status == TRAJLOG_OK)
+        status = write_texts(facade, entry->path, texts, trajlog_type_size(field->stored_type),
+                             (size_t)field->shape.dims[0]);
+    if (type >= 0) H5Tclose(type);
+    if (dataset >= 0) H5Dclose(dataset);
+    free(path);
+    free(texts);
+    return status;
+}
 
 static trajlog_status make_element(struct facade *facade, const struct h5md_entry *entry, const char *group,
                                    const char *field)
@@ -288,6 +363,7 @@ static trajlog_status make_entry(struct facade *facade, const struct h5md_entry 
     const struct group *group = facade->schema->groups[entry->group];
     const struct field *field = group->fields[entry->field];
     TRY(need_parent(facade, entry->path));
+    if (is_vmd_text(entry, field)) return copy_texts(facade, entry, group->name, field);
     TRY(make_element(facade, entry, group->name, field->name));
     if (entry->role == TRAJLOG_ROLE_CHARGE) {
         const char *type = element_is_integer(field->stored_type) ? "formal" : "effective";
@@ -332,36 +408,6 @@ static trajlog_status set_time_units(struct facade *facade)
 /* ---------------------------------------------------------------------------------------------------- species names
  * --- */
 
-static trajlog_status write_list(struct facade *facade, const char *path, hid_t type, const void *values, size_t count)
-{
-    const hsize_t dims[1] = {count};
-    if (link_exists(facade, path)) return TRAJLOG_OK;
-    hid_t space = H5Screate_simple(1, dims, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
-    hid_t dataset = H5I_INVALID_HID;
-    if (space >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
-        dataset = H5Dcreate2(facade->file, path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-    bool good = dataset >= 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
-    if (!good) fail(facade, "write", path);
-    if (dataset >= 0 && H5Dclose(dataset) < 0 && good) {
-        good = false;
-        fail(facade, "close", path);
-    }
-    if (creation >= 0) H5Pclose(creation);
-    if (space >= 0) H5Sclose(space);
-    return good ? TRAJLOG_OK : facade->error->status;
-}
-
-static trajlog_status write_symbols(struct facade *facade, const char *path, const char *symbols, size_t count)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-    trajlog_status status = TRAJLOG_OK;
-    if (type < 0 || H5Tset_size(type, MAX_SPECIES_SYMBOL + 1) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)
-        status = fail(facade, "make the type of", path);
-    else status = write_list(facade, path, type, symbols, count);
-    if (type >= 0) H5Tclose(type);
-    return status;
-}
-
 /* VMD finds the names and elements of species here. */
 static trajlog_status write_species_lists(struct facade *facade, int32_t *numbers, int32_t *elements, char *symbols)
 {
@@ -377,7 +423,7 @@ static trajlog_status write_species_lists(struct facade *facade, int32_t *number
     }
     TRY(need_group(facade, "/parameters/vmd_structure"));
     TRY(write_list(facade, "/parameters/vmd_structure/indexOfSpecies", H5T_NATIVE_INT32, numbers, count));
-    TRY(write_symbols(facade, "/parameters/vmd_structure/name", symbols, count));
+    TRY(write_texts(facade, "/parameters/vmd_structure/name", symbols, MAX_SPECIES_SYMBOL + 1, count));
     TRY(link_member(facade, "/parameters/vmd_structure", "name", "/parameters/vmd_structure", "type"));
     if (!any_element) return TRAJLOG_OK;
     return write_list(facade, "/parameters/vmd_structure/atomicnumber", H5T_NATIVE_INT32, elements, count);

@@ -472,8 +472,9 @@ def test_the_groups_stay_as_they_are(log):
         addresses = {}
         file.visititems(lambda name, thing: addresses.setdefault(h5py.h5o.get_info(thing.id).addr, name) and None)
         datasets = [name for name in addresses.values() if isinstance(file[name], h5py.Dataset)]
-        # Three axes, seven fields of the trajectory, one energy, five fixed ones, VMD's three lists, the drops.
-        assert len(datasets) == 2 * 2 + 6 + 1 + 5 + 3 + 1
+        # Two axes of two groups, six fields of the trajectory, one energy, five fixed ones, the drops; and for VMD three
+        # lists of species and two of bonds.
+        assert len(datasets) == 2 * 2 + 6 + 1 + 5 + 1 + 3 + 2
 
 
 # ---------------------------------------------------------------------------------------------------------- the examples
