@@ -700,8 +700,13 @@ typedef struct trajlog_reader_options {
     /* HDF5 loads a plugin, a shared library, when a file names a filter that it does not have. Which filters may be
      * used besides those that are part of HDF5, by number or usual name: "32015", "zstd,blosc"; none. */
     const char *filters;
+    /* How many threads decode compressed chunks at the same time, the caller's among them: 1 to 64; as many as there are
+     * processors that the process may run on, at most 8. The others are started when they are first of use, and end with
+     * the reader; they block all signals. With 1, nothing is decoded in advance either. */
+    int32_t decoder_threads;
 } trajlog_reader_options;
-/* The same with options, which may be NULL. Status: also INVALID_ARGUMENT (a filter's name that is not known). */
+/* The same with options, which may be NULL. Status: also INVALID_ARGUMENT (a filter's name that is not known; a number of
+ * threads out of range). */
 TRAJLOG_API trajlog_status trajlog_open_with(trajlog_reader **reader, const char *path,
                                              const trajlog_reader_options *options);
 /* Frees the reader and sets *reader to NULL; NULL and a *reader that is NULL are OK. */
@@ -815,7 +820,7 @@ typedef struct trajlog_block {
     const void **fields; /* [field_count]: each [row_count, shape...], in the order of the request */
 } trajlog_block;
 /* `fields`: names, in the order wanted; NULL with 0: all of the group. `types`: one per field, or NULL: as stored.
- * `block_rows`: 0: about 4 MiB. Status: as trajlog_read. Close the stream before its reader. */
+ * `block_rows`: 0: about 1 MiB. Status: as trajlog_read. Close the stream before its reader. */
 TRAJLOG_API trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_reader *reader, const char *group,
                                                trajlog_rows rows, const char *const *fields, const trajlog_type *types,
                                                size_t field_count, int64_t block_rows);

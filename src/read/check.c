@@ -395,7 +395,7 @@ static trajlog_status check_once(struct check *check, const char *path, const ch
     memset(&check->report, 0, sizeof check->report);
     TRY(condition_look(&check->condition, path, false, error));
     report_condition(check);
-    TRY(scan_open(&check->scan, path, filters, error));
+    TRY(scan_open(&check->scan, path, filters, NULL, error));
     trajlog_status status = check_contents(check, error);
     scan_close(check->scan);
     check->scan = NULL;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "read/cells.h"
 #include "read/filter.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_types.h"
@@ -18,7 +19,8 @@
 /* What any file may claim before its size is held against it. */
 #define ALWAYS_BELIEVABLE ((int64_t)64 << 20)
 
-/* libhdf5's cache of chunks: one row of chunks must fit, or each is read and decompressed again for each row. */
+/* libhdf5's cache of chunks: one row of chunks must fit, or each is read and decompressed again for each row. It is of use
+ * only for what libhdf5 reads. */
 #define DEFAULT_CACHE ((int64_t)1 << 20)
 #define LARGEST_CACHE ((int64_t)64 << 20)
 
@@ -103,6 +105,7 @@ static trajlog_status learn_type(struct dataset *dataset, struct error *error)
         dataset->type = 0;
         dataset->obstacle = obstacle_of(type);
     }
+    dataset->native = dataset->type && hdf5_type_is_native(type, dataset->type);
     H5Tclose(type);
     return TRAJLOG_OK;
 }
@@ -224,6 +227,19 @@ static trajlog_status enlarge_cache(struct dataset *dataset, int64_t parent, str
     return status;
 }
 
+/* Where libhdf5 has nothing to do but to fetch bytes, or to call its own filters, it is done without. */
+static trajlog_status make_cells(struct dataset *dataset, hid_t properties, int64_t parent,
+                                 const struct dataset_limits *limits, struct error *error)
+{
+    if (dataset->native && !dataset->forbidden)
+        TRY(cells_make(&dataset->cells, dataset->handle, properties, trajlog_type_size(dataset->type), limits->source,
+                       limits->decoders, error));
+    if (dataset->cells && !dataset->cells->filtered) return TRAJLOG_OK;
+    TRY(enlarge_cache(dataset, parent, error));
+    if (dataset->cells) dataset->cells->dataset = dataset->handle;
+    return TRAJLOG_OK;
+}
+
 trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char *name,
                             const struct dataset_limits *limits, struct error *error)
 {
@@ -243,8 +259,8 @@ trajlog_status dataset_open(struct dataset *dataset, int64_t parent, const char 
     hid_t properties = H5Dget_create_plist(dataset->handle);
     if (properties < 0) return hdf5_error(error, "its properties cannot be read");
     trajlog_status status = learn_layout(dataset, properties, limits, error);
+    if (status == TRAJLOG_OK) status = make_cells(dataset, properties, parent, limits, error);
     H5Pclose(properties);
-    if (status == TRAJLOG_OK) status = enlarge_cache(dataset, parent, error);
     if (status == TRAJLOG_OK) dataset->stored_bytes = (int64_t)H5Dget_storage_size(dataset->handle);
     return status;
 }
@@ -355,6 +371,7 @@ trajlog_status dataset_make_constant(struct dataset *dataset, const char *name, 
 void dataset_close(struct dataset *dataset)
 {
     if (dataset->handle >= 0 && dataset->name) H5Dclose(dataset->handle);
+    cells_free(dataset->cells);
     free(dataset->name);
     free(dataset->looked);
     free(dataset->forbidden);

@@ -7,12 +7,18 @@
 
 #define DATASET_MAX_RANK (TRAJLOG_MAX_RANK + 1)
 
+struct cells;
+struct decoders;
+struct source;
+
 struct dataset {
     char *name;
+    struct cells *cells;  /* NULL: it cannot be read past libhdf5 */
     int64_t handle;       /* an hid_t; negative: there is none, and each row is `constant` */
     char constant[8];     /* of type INT64 or FLOAT64 */
     trajlog_type type;    /* as stored; 0: `obstacle` says why it cannot be read */
     const char *obstacle; /* static; NULL: none */
+    bool native;          /* an element's bytes in memory are those in the file */
     int32_t rank;         /* of the dataset, with the rows */
     int64_t dims[DATASET_MAX_RANK];
     bool may_grow;                   /* the first dimension is unlimited */
@@ -40,10 +46,12 @@ void object_close(int64_t object);
  * else, since a virtual dataset opens other files as soon as its shape is asked for. */
 trajlog_status dataset_check_layout(int64_t properties, struct error *error);
 
-/* What is believed and allowed of the file that a dataset is in. */
+/* What is believed and allowed of the file that a dataset is in, and what it is read with. */
 struct dataset_limits {
     int64_t file_bytes;
-    const char *filters; /* that may be used besides HDF5's own; see filter.h */
+    const char *filters;   /* that may be used besides HDF5's own; see filter.h */
+    struct source *source; /* the file's, and what to decode with; both outlive the dataset */
+    struct decoders *decoders;
 };
 
 /* Opens the dataset and learns its type, dimensions and filters; `has_rows` and what depends on it wait for

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/decode.h"
+
 struct filter {
     H5Z_filter_t id;
-    unsigned level; /* deflate's */
+    unsigned level; /* deflate's; shuffle's size of an element */
     char name[32];
 };
 
@@ -80,6 +82,27 @@ char *filters_text(hid_t properties, char *text, size_t size)
         snprintf(text + used, size - used, "%s%s", used ? ", " : "", one);
     }
     return text;
+}
+
+/* shuffle: 0, deflate: 1, fletcher32: 2; -1 for others. */
+static int place_of(H5Z_filter_t id)
+{
+    return id == H5Z_FILTER_SHUFFLE ? 0 : id == H5Z_FILTER_DEFLATE ? 1 : id == H5Z_FILTER_FLETCHER32 ? 2 : -1;
+}
+
+bool filters_are_simple(hid_t properties, size_t element_size, struct decoding *decoding)
+{
+    struct filter filter;
+    bool found[3] = {false, false, false};
+    int before = -1;
+    for (unsigned i = 0; i < filter_count(properties); i++) {
+        int place = filter_get(properties, i, &filter) ? place_of(filter.id) : -1;
+        if (place <= before || (place == 0 && filter.level != element_size)) return false;
+        found[place] = true;
+        before = place;
+    }
+    *decoding = (struct decoding){found[0], found[1], found[2], element_size};
+    return true;
 }
 
 long filters_expansion(hid_t properties)

@@ -9,6 +9,12 @@
 /* "shuffle, deflate 1, filter 32015 (zstd)"; at most `size` bytes; returns `text`. */
 char *filters_text(hid_t properties, char *text, size_t size);
 
+struct decoding;
+
+/* Whether store/decode.h can decode the chunks: at most shuffle, deflate and fletcher32, in this order, of elements of
+ * this size. */
+bool filters_are_simple(hid_t properties, size_t element_size, struct decoding *decoding);
+
 /* How many bytes can come out of one stored byte, at most. */
 long filters_expansion(hid_t properties);
 

@@ -943,7 +943,7 @@ static trajlog_status examine_file(const char *path, const char *root, struct ex
     struct file_moment moment;
     int64_t file = H5I_INVALID_HID;
     TRY(input_look(path, &moment, error));
-    TRY(input_open(path, &file, error));
+    TRY(input_open(path, &file, NULL, error));
     trajlog_status status = open_root(file, root, &exam->root, error);
     if (status == TRAJLOG_OK) {
         examine(exam);

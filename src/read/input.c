@@ -33,6 +33,8 @@ struct source {
     int descriptor;
     bool has_long_lengths; /* of 8 bytes, as almost all files */
     struct journal_blocks blocks;
+    bool notes, noted; /* source_note_begin was called; and something was noted since */
+    uint64_t noted_address, noted_size;
 };
 
 struct read_file {
@@ -42,9 +44,9 @@ struct read_file {
     haddr_t end_of_addresses;
 };
 
-static void release(struct source *source)
+void source_release(struct source *source)
 {
-    if (--source->users > 0) return;
+    if (!source || --source->users > 0) return;
     if (source->descriptor >= 0) close(source->descriptor);
     journal_blocks_free(&source->blocks);
     free(source);
@@ -80,7 +82,7 @@ static herr_t read_close(H5FD_t *base)
 {
     struct read_file *file = (struct read_file *)base;
     hid_t driver = file->driver;
-    release(file->source);
+    source_release(file->source);
     free(file);
     return H5Idec_ref(driver) < 0 ? -1 : 0;
 }
@@ -126,9 +128,14 @@ static haddr_t read_get_eof(const H5FD_t *base, H5FD_mem_t type)
     return source_end(((const struct read_file *)base)->source);
 }
 
+static bool is_address(uint64_t address, uint64_t size)
+{
+    return address <= INT64_MAX && size <= (uint64_t)INT64_MAX - address;
+}
+
 static bool read_source(const struct source *source, uint64_t address, size_t size, void *buffer)
 {
-    if (address > INT64_MAX || size > (uint64_t)INT64_MAX - address) return false;
+    if (!is_address(address, size)) return false;
     if (io_read_all(&driver_io_system, source->descriptor, buffer, size, address) != 0) return false;
     journal_blocks_overlay(&source->blocks, address, size, buffer);
     return true;
@@ -151,8 +158,14 @@ static bool may_be_seen(const struct source *source, H5FD_mem_t type, uint64_t a
 /* Past the end of the file there are zeros, as with libhdf5's own drivers. */
 static herr_t read_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, void *buffer)
 {
-    const struct source *source = ((struct read_file *)base)->source;
+    struct source *source = ((struct read_file *)base)->source;
     (void)transfer;
+    if (source->notes && type == H5FD_MEM_DRAW) {
+        source->noted = true;
+        source->noted_address = address;
+        source->noted_size = size;
+        return 0;
+    }
     return read_source(source, address, size, buffer) && may_be_seen(source, type, address, size, buffer) ? 0 : -1;
 }
 
@@ -247,7 +260,7 @@ static trajlog_status open_source(struct source **source, const char *path, stru
     if (status == TRAJLOG_OK) status = look_for_journal(made, path, error);
     made->has_long_lengths = status == TRAJLOG_OK && has_long_lengths(made);
     if (status == TRAJLOG_OK) *source = made;
-    else release(made);
+    else source_release(made);
     return status;
 }
 
@@ -281,13 +294,84 @@ static trajlog_status open_hdf5(struct source *source, const char *path, int64_t
     return status;
 }
 
-trajlog_status input_open(const char *path, int64_t *file, struct error *error)
+trajlog_status input_open(const char *path, int64_t *file, struct source **source, struct error *error)
 {
-    struct source *source = NULL;
-    TRY(open_source(&source, path, error));
-    trajlog_status status = open_hdf5(source, path, file, error);
-    release(source);
+    struct source *opened = NULL;
+    TRY(open_source(&opened, path, error));
+    trajlog_status status = open_hdf5(opened, path, file, error);
+    if (status == TRAJLOG_OK && source) *source = opened;
+    else source_release(opened);
     return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Past libhdf5
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static trajlog_status past_the_end(uint64_t address, uint64_t size, struct error *error)
+{
+    return error_set(error, TRAJLOG_INVALID_FILE, 0, "%llu bytes at %llu are said to be its data: the file ends before",
+                     (unsigned long long)size, (unsigned long long)address);
+}
+
+trajlog_status source_check(const struct source *source, uint64_t address, uint64_t size, struct error *error)
+{
+    haddr_t end = source_end(source);
+    if (end == HADDR_UNDEF) return error_set(error, TRAJLOG_IO_ERROR, errno, "the file cannot be read");
+    if (is_address(address, size) && address + size <= end) return TRAJLOG_OK;
+    return past_the_end(address, size, error);
+}
+
+/* Without a journal, the end of the file shows by itself. */
+trajlog_status source_read(const struct source *source, uint64_t address, size_t size, void *data, struct error *error)
+{
+    unsigned char *to = data;
+    if (source->blocks.count > 0) {
+        TRY(source_check(source, address, size, error));
+        if (read_source(source, address, size, data)) return TRAJLOG_OK;
+        return error_set(error, TRAJLOG_IO_ERROR, errno, "the file cannot be read");
+    }
+    if (!is_address(address, size)) return past_the_end(address, size, error);
+    while (size > 0) {
+        ssize_t got = pread(source->descriptor, to, size, (off_t)address);
+        if (got == 0) return past_the_end(address, size, error);
+        if (got < 0 && errno != EINTR) return error_set(error, TRAJLOG_IO_ERROR, errno, "the file cannot be read");
+        if (got < 0) continue;
+        to += got;
+        address += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return TRAJLOG_OK;
+}
+
+/* Advice only: where it fails, reading works without. */
+void source_expect(const struct source *source, uint64_t address, uint64_t size)
+{
+    if (is_address(address, size))
+        (void)posix_fadvise(source->descriptor, (off_t)address, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
+int source_descriptor(const struct source *source, uint64_t address, uint64_t size)
+{
+    for (size_t i = 0; i < source->blocks.count; i++) {
+        const struct journal_block *block = &source->blocks.block[i];
+        if (block->address < address + size && address < block->address + block->size) return -1;
+    }
+    return source->descriptor;
+}
+
+void source_note_begin(struct source *source)
+{
+    source->notes = true;
+    source->noted = false;
+}
+
+bool source_note_end(struct source *source, uint64_t *address, uint64_t *size)
+{
+    source->notes = false;
+    *address = source->noted_address;
+    *size = source->noted_size;
+    return source->noted;
 }
 
 /* The signature stands at 0, 512, 1024, 2048, ... */

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "read/decoders.h"
 #include "read/filter.h"
+
+#define MOST_DECODER_THREADS 64
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * How calls end, and what they are about
@@ -125,7 +128,7 @@ trajlog_status reader_filters(const trajlog_reader_options *options, const char 
 
 static trajlog_status open_scan(trajlog_reader *reader, struct scan **scan, struct error *error)
 {
-    trajlog_status status = scan_open(scan, reader->path, reader->filters, error);
+    trajlog_status status = scan_open(scan, reader->path, reader->filters, reader->decoders, error);
     if (status != TRAJLOG_OK) error_prefix(error, "%s", reader->path);
     return status;
 }
@@ -139,12 +142,24 @@ static trajlog_reader *make_reader(const char *path)
     return NULL;
 }
 
+static trajlog_status make_decoders(trajlog_reader *reader, const trajlog_reader_options *options, struct error *error)
+{
+    int32_t threads = 0;
+    if (options && HAS_MEMBER(options, trajlog_reader_options, decoder_threads)) threads = options->decoder_threads;
+    if (threads < 0 || threads > MOST_DECODER_THREADS)
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "decoder_threads is %ld: expected 0 to %d", (long)threads,
+                         MOST_DECODER_THREADS);
+    reader->decoders = decoders_new(threads);
+    return reader->decoders ? TRAJLOG_OK : error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a reader");
+}
+
 static trajlog_status open_reader(trajlog_reader *reader, const trajlog_reader_options *options, struct error *error)
 {
     const char *filters;
     TRY(reader_filters(options, &filters, error));
     if (!*reader->path) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the file has no name");
     if (filters) TRY(scan_copy(&reader->filters, filters, error));
+    TRY(make_decoders(reader, options, error));
     return open_scan(reader, &reader->scan, error);
 }
 
@@ -171,6 +186,7 @@ trajlog_status trajlog_reader_close(trajlog_reader **reader)
 {
     if (!reader || !*reader) return TRAJLOG_OK;
     scan_close((*reader)->scan);
+    decoders_free((*reader)->decoders);
     free((*reader)->path);
     free((*reader)->filters);
     free(*reader);
@@ -185,7 +201,7 @@ trajlog_status trajlog_refresh(trajlog_reader *reader)
     struct scan *scan = NULL;
     trajlog_status status = reader_is_open(reader, &error);
     if (status == TRAJLOG_OK) {
-        status = scan_open(&scan, reader->path, reader->filters, &error);
+        status = scan_open(&scan, reader->path, reader->filters, reader->decoders, &error);
         if (status == TRAJLOG_OK) {
             scan_close(reader->scan);
             reader->scan = scan;

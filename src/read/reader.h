@@ -8,7 +8,8 @@
 
 struct trajlog_reader {
     char *path;
-    char *filters;         /* that may be used besides HDF5's own; see filter.h */
+    char *filters; /* that may be used besides HDF5's own; see filter.h */
+    struct decoders *decoders;
     struct scan *scan;     /* NULL: it could not be opened; then it only carries its error */
     struct error error;    /* of the latest call that failed */
     int64_t refresh_count; /* which scan this is: what a stream knows of an older one is gone */

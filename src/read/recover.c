@@ -46,7 +46,7 @@ static trajlog_status recover_owned(const char *path, trajlog_recovery *recovery
 static trajlog_status check_readable(const char *path, struct error *error)
 {
     struct scan *scan = NULL;
-    TRY(scan_open(&scan, path, NULL, error));
+    TRY(scan_open(&scan, path, NULL, NULL, error));
     scan_close(scan);
     return TRAJLOG_OK;
 }

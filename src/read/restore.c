@@ -108,7 +108,7 @@ static trajlog_status restore_once(const trajlog_reader *reader, struct wanted *
 {
     struct scan *scan = NULL;
     *damaged = false;
-    TRY(scan_open(&scan, reader->path, reader->filters, error));
+    TRY(scan_open(&scan, reader->path, reader->filters, reader->decoders, error));
     wanted->group = find_checkpoints(scan);
     trajlog_status status = wanted->group ? restore_newest(wanted, restored, damaged, error)
                                           : error_set(error, TRAJLOG_NOT_FOUND, 0, "there is no group of checkpoints");

@@ -1,16 +1,13 @@
 #include "read/rows.h"
 
-#include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/convert.h"
+#include "read/library.h"
+#include "read/plan.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
-#include "store/hdf5_types.h"
-
-/* One call of libhdf5 reads at most about this much, so that a writer in the same process gets the lock in between. */
-#define BYTES_PER_CALL ((int64_t)64 << 20)
 
 /* Where rows are not neighbours, libhdf5 walks them element by element, some 60 ns each; a call costs as much as about
  * a hundred of these. Rows of more elements are read with a call each. */
@@ -22,76 +19,6 @@
 /* ---------------------------------------------------------------------------------------------------------------------
  * From the dataset
  * ------------------------------------------------------------------------------------------------------------------ */
-
-/* libhdf5 does not convert between character sets, which make no difference to us: strings are read in their own. */
-static hid_t memory_type(const struct dataset *dataset)
-{
-    if (!element_is_string(dataset->type)) return hdf5_memory_type(dataset->type);
-    hid_t stored = H5Dget_type(dataset->handle); /* cannot be changed, but copied */
-    hid_t type = stored < 0 ? stored : H5Tcopy(stored);
-    if (stored >= 0) H5Tclose(stored);
-    if (type < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0) return type;
-    H5Tclose(type);
-    return H5I_INVALID_HID;
-}
-
-/* The space in memory has the shape of the selection: for others libhdf5 walks chunks element by element. */
-static hid_t select_rows(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, hid_t *memory)
-{
-    hsize_t begin[DATASET_MAX_RANK] = {(hsize_t)start}, step[DATASET_MAX_RANK], number[DATASET_MAX_RANK];
-    hsize_t block[DATASET_MAX_RANK], shape[DATASET_MAX_RANK];
-    bool dense = stride == 1 || count == 1;
-    hid_t space = H5Dget_space(dataset->handle);
-    for (int32_t i = 0; i < dataset->rank; i++) {
-        step[i] = number[i] = 1;
-        block[i] = shape[i] = (hsize_t)dataset->dims[i];
-    }
-    shape[0] = (hsize_t)count;
-    step[0] = dense ? (hsize_t)count : (hsize_t)stride;
-    block[0] = dense ? (hsize_t)count : 1;
-    number[0] = dense ? 1 : (hsize_t)count;
-    *memory = H5Screate_simple(dataset->rank, shape, NULL);
-    if (space >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, begin, step, number, block) >= 0) return space;
-    if (space >= 0) H5Sclose(space);
-    return H5I_INVALID_HID;
-}
-
-static bool read_elements(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data)
-{
-    hid_t type = memory_type(dataset), file = H5S_ALL, memory = H5S_ALL;
-    if (dataset->has_rows) file = select_rows(dataset, start, stride, count, &memory);
-    bool good =
-        type >= 0 && file >= 0 && memory >= 0 && H5Dread(dataset->handle, type, memory, file, H5P_DEFAULT, data) >= 0;
-    if (type >= 0) H5Tclose(type);
-    if (file > 0) H5Sclose(file);
-    if (memory > 0) H5Sclose(memory);
-    return good;
-}
-
-static trajlog_status read_failed(const struct dataset *dataset, struct error *error)
-{
-    char missing[80];
-    trajlog_status status = hdf5_error(error, "its rows cannot be read");
-    if (status != TRAJLOG_HDF5_ERROR || !dataset_missing_filter(dataset, missing, sizeof missing)) return status;
-    error_clear(error);
-    return error_set(error, TRAJLOG_UNSUPPORTED, 0,
-                     "its chunks are compressed with %s, which this libhdf5 does not have: install the plugin for it "
-                     "and set HDF5_PLUGIN_PATH to its directory, or let h5repack rewrite the file where it is there",
-                     missing);
-}
-
-static trajlog_status read_once(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
-                                struct error *error)
-{
-    struct hdf5_quiet quiet;
-    trajlog_status status = TRAJLOG_OK;
-    hdf5_lock();
-    hdf5_quiet_begin(&quiet);
-    if (!read_elements(dataset, start, stride, count, data)) status = read_failed(dataset, error);
-    hdf5_quiet_end(&quiet);
-    hdf5_unlock();
-    return status;
-}
 
 static int64_t rows_in(int64_t bytes, size_t row_bytes)
 {
@@ -115,17 +42,32 @@ static trajlog_status check_readable(const struct dataset *dataset, struct error
     return TRAJLOG_OK;
 }
 
-static trajlog_status read_part(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, char *to,
-                                struct error *error)
+/* The rows of the box, from the `first` one on, each `stride` after the one before. */
+static struct box rows_of(const struct box *box, int64_t first, int64_t stride, int64_t count)
 {
-    bool one_by_one = stride > 1 && dataset->elements >= ELEMENTS_WORTH_A_CALL;
-    int64_t most = one_by_one ? 1 : rows_in(BYTES_PER_CALL, dataset->bytes);
-    while (count > 0) {
-        int64_t part = count < most ? count : most;
-        TRY(read_once(dataset, start, stride, part, to, error));
-        count -= part;
-        if (count > 0) start += part * stride; /* beyond the last row the product could overflow */
-        to += (size_t)part * dataset->bytes;
+    struct box some = *box;
+    some.start[0] += first * stride;
+    some.count[0] = count;
+    return some;
+}
+
+static trajlog_status read_at_once(const struct dataset *dataset, const struct box *box, void *data,
+                                   struct error *error)
+{
+    return dataset->cells ? plan_read(dataset, box, data, error) : library_read(dataset, box, 1, data, error);
+}
+
+/* Rows that do not move, box->count[0] of them. */
+static trajlog_status read_resting(const struct dataset *dataset, const struct box *box, int64_t stride, char *to,
+                                   struct error *error)
+{
+    int64_t elements = 1;
+    for (int32_t i = 1; i < dataset->rank; i++) elements *= box->count[i];
+    if (stride == 1 || box->count[0] == 1) return read_at_once(dataset, box, to, error);
+    if (elements < ELEMENTS_WORTH_A_CALL) return library_read(dataset, box, stride, to, error);
+    for (int64_t i = 0; i < box->count[0]; i++) {
+        struct box row = rows_of(box, i, stride, 1);
+        TRY(read_at_once(dataset, &row, to + (size_t)(i * elements) * trajlog_type_size(dataset->type), error));
     }
     return TRAJLOG_OK;
 }
@@ -149,6 +91,41 @@ static int64_t count_before(int64_t row, int64_t start, int64_t stride, int64_t 
     return before < count ? before : count;
 }
 
+static trajlog_status read_box(const struct dataset *dataset, const struct box *box, int64_t stride, char *to,
+                               struct error *error)
+{
+    size_t row_bytes = trajlog_type_size(dataset->type);
+    for (int32_t i = 1; i < dataset->rank; i++) row_bytes *= (size_t)box->count[i];
+    if (!dataset->has_rows) return read_at_once(dataset, box, to, error);
+    int64_t count = box->count[0], resting = count_before(dataset_first_moving(dataset), box->start[0], stride, count);
+    struct box part = rows_of(box, 0, stride, resting);
+    if (resting > 0) TRY(read_resting(dataset, &part, stride, to, error));
+    if (resting == count) return TRAJLOG_OK;
+    TRY(look_again(dataset, error));
+    part = rows_of(box, resting, stride, count - resting);
+    return library_read(dataset, &part, stride, to + (size_t)resting * row_bytes, error);
+}
+
+/* The rows' first dimension: particles, for most fields. */
+static int32_t first_of_row(const struct dataset *dataset)
+{
+    return dataset->has_rows ? 1 : 0;
+}
+
+struct box dataset_box(const struct dataset *dataset, int64_t start, int64_t count)
+{
+    struct box box;
+    for (int32_t i = 0; i < dataset->rank; i++) {
+        box.start[i] = 0;
+        box.count[i] = dataset->dims[i];
+    }
+    if (dataset->has_rows) {
+        box.start[0] = start;
+        box.count[0] = count;
+    }
+    return box;
+}
+
 trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
                             struct error *error)
 {
@@ -159,12 +136,20 @@ trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_
         return TRAJLOG_OK;
     }
     if (dataset->bytes == 0 || count == 0) return TRAJLOG_OK;
-    int64_t resting = count_before(dataset_first_moving(dataset), start, stride, count);
-    TRY(read_part(dataset, start, stride, resting, to, error));
-    if (resting == count) return TRAJLOG_OK;
-    TRY(look_again(dataset, error));
-    return read_part(dataset, start + resting * stride, stride, count - resting, to + (size_t)resting * dataset->bytes,
-                     error);
+    struct box box = dataset_box(dataset, start, count);
+    return read_box(dataset, &box, stride, to, error);
+}
+
+trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count,
+                                      int64_t first, int64_t number, void *data, struct error *error)
+{
+    TRY(check_readable(dataset, error));
+    if (dataset->handle < 0 || dataset->bytes == 0 || count == 0 || number == 0) return TRAJLOG_OK;
+    struct box box = dataset_box(dataset, start, count);
+    int32_t dimension = first_of_row(dataset);
+    box.start[dimension] = first;
+    box.count[dimension] = number;
+    return read_box(dataset, &box, stride, data, error);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -2,12 +2,21 @@
 #ifndef READ_ROWS_H
 #define READ_ROWS_H
 
+#include "read/box.h"
 #include "read/dataset.h"
 
 /* Reads `count` rows that exist, the first one at `start`, each `stride` after the one before, in the stored type's
  * form in memory. UNSUPPORTED (element type, filter), HDF5_ERROR, IO_ERROR, INVALID_FILE. */
 trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
                             struct error *error);
+
+/* The same of `number` particles, from the `first` on: the dataset has dimensions besides its rows, and they are in the
+ * first of these. Reads little more of the file than what is wanted, or the chunks that this is in. */
+trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count,
+                                      int64_t first, int64_t number, void *data, struct error *error);
+
+/* Whole rows as a box of the dataset; all of it, if it has no rows. */
+struct box dataset_box(const struct dataset *dataset, int64_t start, int64_t count);
 
 /* Memory for rows of a dataset, in elements of `type`; free() it. INVALID_FILE if the file is too small to hold what
  * it claims to; OUT_OF_RANGE, OUT_OF_MEMORY. */

@@ -8,6 +8,7 @@
 
 #include "model/schema_json.h"
 #include "read/attribute.h"
+#include "read/decoders.h"
 #include "read/input.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
@@ -76,7 +77,7 @@ static trajlog_status scan_file(struct scan *scan, const char *path, struct erro
     struct hdf5_quiet quiet;
     hdf5_lock();
     hdf5_quiet_begin(&quiet);
-    trajlog_status status = input_open(path, &scan->file, error);
+    trajlog_status status = input_open(path, &scan->file, &scan->limits.source, error);
     if (status == TRAJLOG_OK) status = scan_root(scan, error);
     if (status == TRAJLOG_OK) status = scan_describe(scan, error);
     hdf5_quiet_end(&quiet);
@@ -84,8 +85,15 @@ static trajlog_status scan_file(struct scan *scan, const char *path, struct erro
     return status;
 }
 
-static trajlog_status scan_once(struct scan **scan, const char *path, const char *filters, struct file_moment *moment,
-                                struct error *error)
+static trajlog_status choose_decoders(struct scan *scan, struct decoders *decoders, struct error *error)
+{
+    if (!decoders) decoders = scan->decoders = decoders_new(0);
+    scan->limits.decoders = decoders;
+    return decoders ? TRAJLOG_OK : no_memory(error);
+}
+
+static trajlog_status scan_once(struct scan **scan, const char *path, const char *filters, struct decoders *decoders,
+                                struct file_moment *moment, struct error *error)
 {
     TRY(input_look(path, moment, error));
     struct scan *made = calloc(1, sizeof *made);
@@ -96,6 +104,7 @@ static trajlog_status scan_once(struct scan **scan, const char *path, const char
     trajlog_status status = scan_copy(&made->path, path, error);
     if (status == TRAJLOG_OK) status = scan_copy(&made->filters, filters ? filters : "", error);
     made->limits.filters = made->filters;
+    if (status == TRAJLOG_OK) status = choose_decoders(made, decoders, error);
     if (status == TRAJLOG_OK) status = scan_file(made, path, error);
     if (status == TRAJLOG_OK) *scan = made;
     else scan_close(made);
@@ -113,7 +122,8 @@ static bool changed_since(const char *path, const struct file_moment *before)
 }
 
 /* A file may be met in the middle of an update. A second look at one that has come to rest is enough. */
-trajlog_status scan_open(struct scan **scan, const char *path, const char *filters, struct error *error)
+trajlog_status scan_open(struct scan **scan, const char *path, const char *filters, struct decoders *decoders,
+                         struct error *error)
 {
     trajlog_status status = TRAJLOG_OK;
     bool last = false;
@@ -121,7 +131,7 @@ trajlog_status scan_open(struct scan **scan, const char *path, const char *filte
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         struct file_moment moment = {0};
         error_clear(error);
-        status = scan_once(scan, path, filters, &moment, error);
+        status = scan_once(scan, path, filters, decoders, &moment, error);
         bool can_change = status == TRAJLOG_INVALID_FILE || status == TRAJLOG_IO_ERROR;
         if (!can_change || last) break;
         last = !changed_since(path, &moment);
@@ -156,8 +166,10 @@ void scan_close(struct scan *scan)
     for (size_t i = 0; i < scan->group_count; i++) free_group(&scan->groups[i]);
     dataset_close(&scan->dropped);
     if (scan->file >= 0) H5Fclose(scan->file);
+    source_release(scan->limits.source);
     hdf5_quiet_end(&quiet);
     hdf5_unlock();
+    decoders_free(scan->decoders);
     schema_free(scan->schema);
     free(scan->groups);
     free(scan->path);

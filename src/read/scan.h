@@ -30,7 +30,8 @@ struct scan_group {
 struct scan {
     int64_t file; /* an hid_t */
     struct dataset_limits limits;
-    struct schema *schema; /* NULL: a file of the seed system, or a log that has not started */
+    struct decoders *decoders; /* NULL: those of the limits are somebody else's */
+    struct schema *schema;     /* NULL: a file of the seed system, or a log that has not started */
     struct scan_group *groups;
     size_t group_count;
     struct dataset dropped; /* without a name: there is none */
@@ -38,9 +39,11 @@ struct scan {
     trajlog_file_info info;
 };
 
-/* Opens and validates; tries again for as long as it fails and the file changes. `filters`: see dataset_limits. Errors
- * as trajlog_open; messages do not name the file. *scan is NULL on failure. */
-trajlog_status scan_open(struct scan **scan, const char *path, const char *filters, struct error *error);
+/* Opens and validates; tries again for as long as it fails and the file changes. `filters`: see dataset_limits.
+ * `decoders`: outlive the scan; NULL: it has its own. Errors as trajlog_open; messages do not name the file. *scan is NULL
+ * on failure. */
+trajlog_status scan_open(struct scan **scan, const char *path, const char *filters, struct decoders *decoders,
+                         struct error *error);
 void scan_close(struct scan *scan); /* NULL is OK */
 
 const struct scan_group *scan_find_group(const struct scan *scan, const char *name);

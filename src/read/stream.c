@@ -4,7 +4,7 @@
 
 #include "read/reader.h"
 
-#define BLOCK_BYTES ((int64_t)4 << 20)
+#define BLOCK_BYTES ((int64_t)1 << 20)
 
 struct stream_field {
     const struct dataset *dataset;

@@ -22,7 +22,7 @@ struct memory {
 };
 
 struct decoder {
-    struct memory input, shuffled;
+    struct memory input, output, shuffled;
 #ifdef HAVE_ISAL
     struct inflate_state *state;
 #elif defined(HAVE_LIBDEFLATE)
@@ -44,6 +44,7 @@ void decoder_free(struct decoder *decoder)
     if (decoder->decompressor) libdeflate_free_decompressor(decoder->decompressor);
 #endif
     free(decoder->input.bytes);
+    free(decoder->output.bytes);
     free(decoder->shuffled.bytes);
     free(decoder);
 }
@@ -60,6 +61,11 @@ static unsigned char *reserve(struct memory *memory, size_t bytes)
 void *decoder_input(struct decoder *decoder, size_t size)
 {
     return reserve(&decoder->input, size);
+}
+
+void *decoder_output(struct decoder *decoder, size_t size)
+{
+    return reserve(&decoder->output, size);
 }
 
 static trajlog_status no_memory(size_t bytes, struct error *error)

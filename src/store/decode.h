@@ -18,8 +18,10 @@ struct decoder;
 struct decoder *decoder_new(void); /* NULL: out of memory */
 void decoder_free(struct decoder *decoder);
 
-/* Memory of the decoder's for the stored bytes of a chunk, until the next decoder_input; NULL: out of memory. */
+/* Memory of the decoder's for a chunk as it is stored, and as it is decoded; each until it is asked for anew. NULL: out of
+ * memory. */
 void *decoder_input(struct decoder *decoder, size_t size);
+void *decoder_output(struct decoder *decoder, size_t size);
 
 /* Decodes a chunk of exactly `bytes` bytes. `mask`: bit i says that the i-th of the dataset's filters was left out. Not a
  * byte beyond the chunk is written to, whatever was stored. INVALID_FILE: a wrong checksum, a damaged stream, or one of

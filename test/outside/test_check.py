@@ -222,7 +222,7 @@ def set_at(index, value):
     (resize("every/array/int8", 26), 'group "every", field "array/int8": it has 26 rows, and the group\'s other datasets '
                                      'have as few as 25'),
     (without_chunks, 'group "every", field "scalar/float64": 3 of its chunks are missing'),
-    (broken_checksum, 'group "every", field "scalar/float64": rows 0 to 24: its rows cannot be read'),
+    (broken_checksum, 'group "every", field "scalar/float64": rows 0 to 24: a chunk of rows 10 to 19: the checksum is'),
     (attribute("/", "actual_steps", numpy.int64(47)), 'attribute "actual_steps" is 47, and there is a row of step 48'),
     (attribute("/", "group_names", '["every"]'), 'attribute "group_names" is ["every"], and the schema says'),
     (attribute("every", "paths", "[]"), 'group "every": attribute "paths" is [], and the schema says ["array/int8"'),

@@ -1,0 +1,64 @@
+/* Datasets whose rows can be read past libhdf5, since their bytes in memory are those in the file, but for HDF5's own
+ * filters. Their chunks are cells; a contiguous dataset is one cell. Knows where cells lie and how to get their bytes;
+ * knows no rows. */
+#ifndef READ_CELLS_H
+#define READ_CELLS_H
+
+#include <hdf5.h>
+
+#include "read/box.h"
+#include "read/decoders.h"
+#include "read/input.h"
+
+/* A decoded cell of which more is likely to be wanted. */
+struct kept_cell {
+    int64_t row; /* where the cell begins; negative: there is none */
+    unsigned char *bytes;
+};
+
+struct cells {
+    hid_t dataset; /* the owner's, as are the next two */
+    struct source *source;
+    struct decoders *decoders;
+    int32_t rank;
+    size_t element_size;
+    int64_t dims[BOX_MAX_RANK], cell[BOX_MAX_RANK]; /* of the dataset, and of a cell */
+    size_t bytes;                                   /* of a cell */
+    bool chunked, filtered;
+    uint64_t address; /* of a contiguous dataset */
+    struct decoding decoding;
+    int64_t across;         /* cells that lie side by side, with the same rows */
+    struct kept_cell *kept; /* [across]; NULL: none are kept */
+};
+
+/* Where a cell is in the file, as libhdf5's index says. */
+struct place {
+    bool stored; /* otherwise its elements are the fill value, or the index cannot be read: libhdf5 knows */
+    uint32_t mask;
+    uint64_t address, size;
+};
+
+/* *cells is NULL if libhdf5 must read this dataset, or there is no source or nothing to decode with. Under the HDF5 lock.
+ * OUT_OF_MEMORY. */
+trajlog_status cells_make(struct cells **cells, hid_t dataset, hid_t properties, size_t element_size,
+                          struct source *source, struct decoders *decoders, struct error *error);
+void cells_free(struct cells *cells); /* NULL is OK */
+
+/* Asks the index for the cell that begins there. Under the HDF5 lock, with libhdf5 quiet. Some microseconds, however
+ * many cells there are. */
+void cells_find(const struct cells *cells, const int64_t *start, struct place *place);
+
+/* Reads the part of a cell, which lies in `whole` too, that is kept in `to`; `cell` is the cell's own box. Any thread.
+ * `decoded`: the cell as it is kept or shall be; NULL: nobody keeps it. `is_decoded`: it is there already.
+ * INVALID_FILE: the file does not hold what it should, or it is damaged; IO_ERROR, OUT_OF_MEMORY. */
+struct cell_part {
+    struct place place;
+    struct box cell, part;
+    const struct box *whole;
+    unsigned char *to;
+    unsigned char *decoded;
+    bool is_decoded;
+};
+trajlog_status cells_read(const struct cells *cells, const struct cell_part *part, struct error *error);
+
+#endif
