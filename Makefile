@@ -25,7 +25,7 @@ AFTER_SETUP := $(filter-out setup setup-ci,$(MAKECMDGOALS))
 setup: ## install what building and testing needs (Debian, Ubuntu; elsewhere: print it)
 	@scripts/setup
 
-setup-ci: ## the same, and what only .ci/run needs: LAMMPS, MDAnalysis, clang, cmake, valgrind
+setup-ci: ## the same, and what only .ci/run needs: LAMMPS, MDAnalysis, VOTCA, clang, cmake, valgrind
 	@scripts/setup ci
 
 after-setup: $(filter setup setup-ci,$(MAKECMDGOALS))

@@ -174,20 +174,33 @@ static trajlog_status check_cadence(struct planner *planner, const struct member
         "its own (TRAJLOG_PROFILE_STRICT allows it)");
 }
 
+/* VOTCA reads units only where they are of fixed length, and MDANSE none but nm: a length in another unit would be taken
+ * for one in nm, without a word. */
+static trajlog_status check_nm(struct planner *planner, const struct member *member, const char *unit)
+{
+    char text[160];
+    if (member->field->unit[0] == '\0' || strcmp(member->field->unit, unit) == 0) return TRAJLOG_OK;
+    snprintf(text, sizeof text, "VOTCA and MDANSE would take \"%.40s\" for \"%s\": give it in that unit, or none",
+             member->field->unit, unit);
+    return refuse(planner, member, text);
+}
+
 static trajlog_status check_quantity(struct planner *planner, const struct member *member)
 {
     static const struct {
         trajlog_role role;
         enum unit_quantity quantity;
+        const char *nm;
     } quantities[] = {
-        {TRAJLOG_ROLE_POSITION, UNIT_LENGTH},
-        {TRAJLOG_ROLE_BOX_EDGES, UNIT_LENGTH},
-        {TRAJLOG_ROLE_VELOCITY, UNIT_VELOCITY},
-        {TRAJLOG_ROLE_FORCE, UNIT_FORCE},
+        {TRAJLOG_ROLE_POSITION, UNIT_LENGTH, "nm"},
+        {TRAJLOG_ROLE_BOX_EDGES, UNIT_LENGTH, "nm"},
+        {TRAJLOG_ROLE_VELOCITY, UNIT_VELOCITY, "nm ps-1"},
+        {TRAJLOG_ROLE_FORCE, UNIT_FORCE, "kJ mol-1 nm-1"},
     };
-    if (planner->profile != TRAJLOG_PROFILE_DEFAULT) return TRAJLOG_OK;
     for (size_t i = 0; i < COUNT(quantities); i++) {
         if (quantities[i].role != member->field->role) continue;
+        if (planner->profile == TRAJLOG_PROFILE_VECTOR) return check_nm(planner, member, quantities[i].nm);
+        if (planner->profile != TRAJLOG_PROFILE_DEFAULT) continue;
         trajlog_status status = unit_check_quantity(member->field->unit, quantities[i].quantity, planner->error);
         if (status != TRAJLOG_OK)
             error_prefix(planner->error, "group \"%s\", field \"%s\"", member->group->name, member->field->name);

@@ -3,8 +3,9 @@
 Each cell of the table in doc/interop.md is one of these tests. What the program test/programs/h5md_log.c logged is
 computed again here, so that every number is compared with what the simulation had, to the last bit.
 
-MDAnalysis comes from Debian; the readers from PyPI run in build/venv, which `make readers` makes. Programs that cannot
-be installed here (VMD, GROMACS 2026, NOMAD, VOTCA) are stood in for by what they ask for, in test/unit/test_h5md.c."""
+MDAnalysis and VOTCA come from Debian; the readers from PyPI, a newer MDAnalysis among them, run in build/venv, which
+`make readers` makes. Programs that cannot be installed here (VMD, GROMACS 2026, NOMAD) are stood in for by what they ask
+for, in test/unit/test_h5md.c."""
 
 import json
 import os
@@ -126,13 +127,15 @@ def mdanalysis():
 
 @pytest.fixture
 def outside(run):
-    """outside(code, path, ...): what a Python program in build/venv prints, read as JSON; it finds h5py, np, path."""
-    python = ROOT / "build" / "venv" / "bin" / "python"
+    """outside(code, path, ...): what a Python program in build/venv prints, read as JSON; it finds h5py, np, path.
+    `needs`: a package that a build/venv of earlier days may lack."""
+    venv = ROOT / "build" / "venv"
+    python = venv / "bin" / "python"
 
-    def ask(code, *words, status=0):
-        if not python.exists():
-            assert not os.environ.get("CI"), "build/venv is not there: make readers"
-            pytest.skip("build/venv is not there: make readers")
+    def ask(code, *words, status=0, needs="pip"):
+        if not any(venv.glob(f"lib/*/site-packages/{needs}")):
+            assert not os.environ.get("CI"), f"build/venv has no {needs}: make readers"
+            pytest.skip(f"build/venv has no {needs}: make readers")
         head = "import json, sys\nimport h5py, numpy as np\npath = sys.argv[1]\n"
         output = run(python, "-W", "ignore", "-c", head + code, *words, status=status)
         return json.loads(output) if status == 0 else output
@@ -260,6 +263,54 @@ def test_mdanalysis_writes_what_it_read(log, mdanalysis, tmp_path):
     again = open_unconverted(mdanalysis, copy)
     for step, frame in zip(FRAMES, again.trajectory):
         np.testing.assert_array_equal(frame.positions, as_float32(position(step)))
+
+
+# -------------------------------------------------------------------------- a newer MDAnalysis, and zarrtraj for it
+
+NEWER = """
+import MDAnalysis
+universe = MDAnalysis.Universe.empty(int(sys.argv[2]))
+universe.load_new(path, format=sys.argv[3], convert_units=sys.argv[4] == 'convert')
+print(json.dumps(dict(version=MDAnalysis.__version__, frames=[
+    dict(positions=f.positions.tolist(), velocities=f.velocities.tolist(), forces=f.forces.tolist(), time=f.time,
+         dimensions=None if f.dimensions is None else f.dimensions.tolist(), step=int(f.data['step']),
+         temperature=float(f.data['temperature']), energy='energy_potential' in f.data)
+    for f in universe.trajectory])))
+"""
+
+
+def compare_frames(frames, length=1, force_factor=1):
+    assert len(frames) == len(FRAMES)
+    for step, frame in zip(FRAMES, frames):
+        np.testing.assert_allclose(frame["positions"], as_float32(length * position(step)), rtol=1e-6)
+        np.testing.assert_allclose(frame["velocities"], as_float32(length * velocity(step)), rtol=1e-6)
+        np.testing.assert_allclose(frame["forces"], as_float32(force_factor * force(step)), rtol=1e-6)
+        np.testing.assert_allclose(frame["dimensions"][:3], length * np.diag(edges(step)), rtol=1e-6)
+        assert frame["time"] == step * STEP_TIME and frame["step"] == step
+        assert frame["temperature"] == temperature(step) and not frame["energy"]
+
+
+@three_states
+def test_newer_mdanalysis(any_log, outside):
+    seen = outside(NEWER, any_log(), N, "H5MD", "as stored", needs="MDAnalysis")
+    assert tuple(map(int, seen["version"].split(".")[:2])) >= (2, 11)
+    compare_frames(seen["frames"])
+    for step, frame in zip(FRAMES, seen["frames"]):  # to the last bit
+        np.testing.assert_array_equal(np.float32(frame["positions"]), as_float32(position(step)))
+        np.testing.assert_array_equal(np.float32(frame["velocities"]), as_float32(velocity(step)))
+        np.testing.assert_array_equal(np.float32(frame["forces"]), as_float32(force(step)))
+
+
+def test_newer_mdanalysis_converts_units(log, outside):
+    compare_frames(outside(NEWER, log(), N, "H5MD", "convert", needs="MDAnalysis")["frames"], 10, force_factor=0.1)
+
+
+@three_states
+def test_zarrtraj(any_log, outside):
+    code = NEWER.replace("import MDAnalysis\n", "import MDAnalysis, zarrtraj\n")
+    code = code.replace("format=sys.argv[3]", "format=zarrtraj.ZARRH5MDReader")
+    seen = outside(code, any_log(), N, "zarrtraj", "convert", needs="zarrtraj")
+    compare_frames(seen["frames"], 10, force_factor=0.1)
 
 
 # ------------------------------------------------------------------------------------------------------------ pyh5md
@@ -443,6 +494,58 @@ def test_mdanse_reads_no_unit_of_velocities(log, outside):
     """It wants "nm/ps", which is not how H5MD spells units."""
     outside(MDANSE, log(), status=1)
     assert outside(MDANSE, log("default", "reduced"))["symbols"] == ["H", "O"] * (N // 2)
+
+
+# ------------------------------------------------------------------------------------------------------------- VOTCA
+
+VOTCA_TOPOLOGY = f"""
+<topology>
+  <h5md_particle_group name="all"/>
+  <molecules><molecule name="M" nmols="{N}" nbeads="1"><bead name="A" type="A" mass="1" q="0"/></molecule></molecules>
+</topology>
+"""
+
+
+@pytest.fixture
+def votca(need, tmp_path):
+    """votca(path): the frames of the LAMMPS dump that csg_map makes of a file: edges, and the columns."""
+
+    def convert(path, status=0):
+        link, dump = path.with_suffix(".h5"), tmp_path / "frames.dump"  # it goes by the ending
+        if link != path:
+            link.symlink_to(path)
+        (tmp_path / "topology.xml").write_text(VOTCA_TOPOLOGY)
+        result = subprocess.run([need("csg_map"), "--top", tmp_path / "topology.xml", "--trj", link, "--no-map", "--vel",
+                                 "--force", "--out", dump], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, errors="replace", timeout=120, check=False)
+        assert (result.returncode == 0) == (status == 0), result.stdout
+        if status != 0:
+            return result.stdout
+        frames = []
+        for text in dump.read_text().split("ITEM: TIMESTEP\n")[1:]:
+            lines = text.splitlines()
+            box = np.array([list(map(float, line.split())) for line in lines[4:7]])
+            columns = np.array([list(map(float, line.split())) for line in lines[8:]])
+            frames.append((box[:, 1] - box[:, 0], columns[:, 2:]))
+        return frames
+
+    return convert
+
+
+@three_states
+def test_votca(any_log, votca):
+    """It writes the units of LAMMPS, Angstrom and kcal, with six digits behind the point; it does not look at steps."""
+    frames = votca(any_log("vector"))
+    assert len(frames) == len(FRAMES)
+    for step, (box, columns) in zip(FRAMES, frames):
+        np.testing.assert_allclose(box, 10 * np.diag(edges(step)), atol=1e-6)
+        np.testing.assert_allclose(columns[:, 0:3], 10 * position(step), atol=1e-6)
+        np.testing.assert_allclose(columns[:, 3:6], 10 * velocity(step), atol=1e-6)
+        np.testing.assert_allclose(columns[:, 6:9], force(step) / 41.868, atol=2e-6)  # its calorie
+
+
+def test_votca_needs_its_profile(log, votca):
+    assert "an error occurred" in votca(log("default"), status=1)
 
 
 # ----------------------------------------------------------------------------------------- HDF5's own tools, h5py

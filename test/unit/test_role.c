@@ -339,6 +339,20 @@ static void edges_by_profile(void **state)
     refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "VOTCA wants a vector");
 }
 
+static void vector_edges_come_with_nm(void **state)
+{
+    struct fixture *fixture = *state;
+    set_profile(fixture, TRAJLOG_PROFILE_VECTOR);
+    add(fixture, fixture->trajectory, "box", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3), "", TRAJLOG_ROLE_BOX_EDGES);
+    struct field *x = add(fixture, fixture->trajectory, "far", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(100, 3), "Angstrom",
+                          TRAJLOG_ROLE_POSITION);
+    refuses(fixture, TRAJLOG_INVALID_ARGUMENT, "would take \"Angstrom\" for \"nm\"");
+    error_clear(&fixture->error);
+    x->enabled = false;
+    add_positions(fixture);
+    plan(fixture);
+}
+
 static void znh5md(void **state)
 {
     struct fixture *fixture = *state;
@@ -540,6 +554,7 @@ static const struct CMUnitTest tests[] = {
     TEST(other_cadences_stand_aside_or_are_refused),
     TEST(image_and_edges_are_on_the_positions_steps),
     TEST(edges_by_profile),
+    TEST(vector_edges_come_with_nm),
     TEST(znh5md),
     TEST(strict_shows_all_observables),
     TEST(observables_alone),
