@@ -785,6 +785,18 @@ TRAJLOG_API trajlog_status trajlog_read_new(trajlog_reader *reader, const char *
                                             trajlog_rows rows, trajlog_type type, void **data, int64_t *row_count);
 TRAJLOG_API void trajlog_free(void *data);
 
+/* The series of one particle, or of several that are neighbours: as trajlog_read, but of each row only `particle_count`
+ * (at least 1) particles from `first_particle` (0 is the first) on, along the first dimension of the field's shape. `data`
+ * is [rows, particle_count, shape[1], ...]. Not everything is read for it: where the field was stored with access =
+ * particle, only the chunks that these particles are in; of uncompressed frames, little more than their bytes; but
+ * compressed frames are decoded as a whole. Where the number of particles varies, a particle is a place in the row, and
+ * what is behind the row's `count` is padding.
+ * Status: as trajlog_read; INVALID_ARGUMENT also for a scalar field; OUT_OF_RANGE also for particles that the field does
+ * not have. */
+TRAJLOG_API trajlog_status trajlog_read_series(trajlog_reader *reader, const char *group, const char *field,
+                                               trajlog_rows rows, int64_t first_particle, int64_t particle_count,
+                                               trajlog_type type, void *data, size_t bytes, int64_t *row_count);
+
 /* The particles that there are, of a field whose number varies: those of the k-th row read are
  * values[offsets[k], ...] to values[offsets[k + 1] - 1, ...], without padding. A single row gives a frame's particles. */
 typedef struct trajlog_ragged {

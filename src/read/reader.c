@@ -308,17 +308,15 @@ trajlog_status trajlog_count_rows(trajlog_reader *reader, const char *group, tra
     return reader_end(reader, count_rows(reader, group, &rows, count, &error), &error);
 }
 
-static trajlog_status check_room(const struct selection *selection, const struct dataset *dataset,
-                                 const trajlog_request *request, trajlog_type type, struct error *error)
+trajlog_status reader_check_room(const struct selection *selection, const struct dataset *dataset, trajlog_type type,
+                                 const void *data, size_t room, struct error *error)
 {
-    int64_t bytes;
-    bool overflow =
-        __builtin_mul_overflow((int64_t)trajlog_type_size(type) * dataset->elements, selection->count, &bytes);
-    if (overflow || (uint64_t)bytes > request->bytes)
+    int64_t bytes, row_bytes = (int64_t)trajlog_type_size(type) * selection_elements(selection, dataset);
+    bool overflow = __builtin_mul_overflow(row_bytes, selection->count, &bytes);
+    if (overflow || (uint64_t)bytes > room)
         return error_set(error, TRAJLOG_OUT_OF_RANGE, 0, "%lld rows do not fit into %zu bytes",
-                         (long long)selection->count, request->bytes);
-    if (!request->data && bytes > 0)
-        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the memory to read to is NULL");
+                         (long long)selection->count, room);
+    if (!data && bytes > 0) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the memory to read to is NULL");
     return TRAJLOG_OK;
 }
 
@@ -328,7 +326,7 @@ static trajlog_status read_request(const struct scan_group *group, const struct 
     const struct dataset *dataset;
     trajlog_type type;
     TRY(reader_field(group, request->field, request->type, &dataset, &type, error));
-    trajlog_status status = check_room(selection, dataset, request, type, error);
+    trajlog_status status = reader_check_room(selection, dataset, type, request->data, request->bytes, error);
     if (status == TRAJLOG_OK)
         status = selection_read(selection, dataset, 0, selection->count, type, request->data, error);
     if (status != TRAJLOG_OK) reader_name_field(error, group, request->field);

@@ -45,6 +45,9 @@ trajlog_status reader_field(const struct scan_group *group, const char *name, tr
                             const struct dataset **dataset, trajlog_type *result, struct error *error);
 trajlog_status reader_select(const struct scan_group *group, const trajlog_rows *rows, struct selection *selection,
                              struct error *error);
+/* Whether the caller's memory has room for the selection. OUT_OF_RANGE, INVALID_ARGUMENT (NULL). */
+trajlog_status reader_check_room(const struct selection *selection, const struct dataset *dataset, trajlog_type type,
+                                 const void *data, size_t room, struct error *error);
 /* Names group and field in front of the message. */
 void reader_name_field(struct error *error, const struct scan_group *group, const char *field);
 

@@ -201,36 +201,61 @@ static void next_run(const struct selection *selection, int64_t first, int64_t m
     }
 }
 
+int64_t selection_elements(const struct selection *selection, const struct dataset *dataset)
+{
+    if (selection->particles == 0 || dataset->elements == 0) return dataset->elements;
+    return dataset->elements / dataset->shape.dims[0] * selection->particles;
+}
+
+static trajlog_status read_run(const struct selection *selection, const struct dataset *dataset, int64_t start,
+                               int64_t count, void *data, struct error *error)
+{
+    if (selection->particles == 0) return dataset_read(dataset, start, selection->stride, count, data, error);
+    return dataset_read_particles(dataset, start, selection->stride, count, selection->first_particle,
+                                  selection->particles, data, error);
+}
+
 /* `buffer` holds `most` rows as stored; NULL: no conversion. */
 static trajlog_status read_runs(const struct selection *selection, const struct dataset *dataset, int64_t first,
                                 int64_t count, trajlog_type type, void *data, void *buffer, int64_t most,
                                 struct error *error)
 {
-    size_t row_bytes = trajlog_type_size(type) * (size_t)dataset->elements;
+    const int64_t elements = selection_elements(selection, dataset);
     char *to = data;
     while (count > 0) {
         int64_t start, part;
         next_run(selection, first, buffer && most < count ? most : count, &start, &part);
-        TRY(dataset_read(dataset, start, selection->stride, part, buffer ? buffer : to, error));
+        TRY(read_run(selection, dataset, start, part, buffer ? buffer : to, error));
         trajlog_status status = TRAJLOG_OK;
-        if (buffer) status = convert_dense(to, type, buffer, dataset->type, part * dataset->elements, error);
+        if (buffer) status = convert_dense(to, type, buffer, dataset->type, part * elements, error);
         if (status != TRAJLOG_OK)
             error_prefix(error, "in the %lld rows from row %lld", (long long)part, (long long)start);
         TRY(status);
-        to += (size_t)part * row_bytes;
+        to += (size_t)(part * elements) * trajlog_type_size(type);
         first += part;
         count -= part;
     }
     return TRAJLOG_OK;
 }
 
+static trajlog_status allocate_buffer(const struct dataset *dataset, size_t bytes, void **buffer, struct error *error)
+{
+    TRY(check_readable(dataset, error));
+    if ((int64_t)dataset->bytes > dataset->believable_bytes)
+        return error_set(error, TRAJLOG_INVALID_FILE, 0, "rows of %zu bytes cannot come out of a file this small",
+                         dataset->bytes);
+    *buffer = malloc(bytes ? bytes : 1);
+    return *buffer ? TRAJLOG_OK : error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for %zu bytes", bytes);
+}
+
 trajlog_status selection_read(const struct selection *selection, const struct dataset *dataset, int64_t first,
                               int64_t count, trajlog_type type, void *data, struct error *error)
 {
     void *buffer = NULL;
-    int64_t most = rows_in(CONVERSION_BYTES, dataset->bytes);
+    const size_t row_bytes = (size_t)selection_elements(selection, dataset) * trajlog_type_size(dataset->type);
+    int64_t most = rows_in(CONVERSION_BYTES, row_bytes);
     if (most > count) most = count;
-    if (type != dataset->type) TRY(rows_allocate(dataset, dataset->type, most, &buffer, error));
+    if (type != dataset->type) TRY(allocate_buffer(dataset, (size_t)most * row_bytes, &buffer, error));
     trajlog_status status = read_runs(selection, dataset, first, count, type, data, buffer, most, error);
     free(buffer);
     return status;

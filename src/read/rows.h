@@ -29,12 +29,13 @@ struct axis {
     const struct dataset *step, *time; /* NULL: a group without steps */
 };
 
-/* Which rows: `count` of them, an even range or a list. */
+/* Which rows: `count` of them, an even range or a list; and what of them. */
 struct selection {
     int64_t count;
     int64_t start, stride;
-    const int64_t *list; /* the caller's; negative from the end; NULL: a range */
-    int64_t rows;        /* of the group */
+    const int64_t *list;               /* the caller's; negative from the end; NULL: a range */
+    int64_t rows;                      /* of the group */
+    int64_t first_particle, particles; /* along the first dimension of a row; 0 particles: whole rows */
 };
 
 /* Finds out which rows are meant. NOT_FOUND: no such row or step, or no steps at all; INVALID_ARGUMENT; errors as
@@ -45,6 +46,9 @@ trajlog_status selection_make(struct selection *selection, const trajlog_rows *r
 /* The type that elements of a field are given as: `type`, or for 0 the stored one. UNSUPPORTED, INVALID_ARGUMENT,
  * TYPE_MISMATCH. */
 trajlog_status rows_type(const struct dataset *dataset, trajlog_type type, trajlog_type *result, struct error *error);
+
+/* Elements of a row that the selection means. */
+int64_t selection_elements(const struct selection *selection, const struct dataset *dataset);
 
 /* Reads `count` rows of a selection from its `first` one on, as elements of `type` (not 0). Errors as dataset_read, and
  * OUT_OF_RANGE for a value that does not fit. */

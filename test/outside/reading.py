@@ -27,10 +27,14 @@ def numpy_type(name):
     return numpy.dtype(TYPES.get(name, name))
 
 
-def read(build, path, group, field, rows="all", type="-", block_rows=None, filters=None, env=None):
-    """An array of the rows; with block_rows, they come by a stream; `filters` are allowed besides HDF5's own."""
-    allowed = [] if filters is None else ["-f", filters]
-    command = [build / "test/programs/dump_field", *allowed, path, group, field, rows, type]
+def read(build, path, group, field, rows="all", type="-", block_rows=None, filters=None, env=None, threads=None,
+         particles=None):
+    """An array of the rows; with block_rows, they come by a stream; `filters` are allowed besides HDF5's own; particles:
+    (first, count), only their series."""
+    options = [] if filters is None else ["-f", filters]
+    options += [] if threads is None else ["-t", str(threads)]
+    options += [] if particles is None else ["-p", "%d,%d" % particles]
+    command = [build / "test/programs/dump_field", *options, path, group, field, rows, type]
     if block_rows is not None:
         command.append(str(block_rows))
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, env=env)

@@ -1,11 +1,12 @@
 /* Reads rows of a field with our reader, for tests that know what should come out:
  *
- *     dump_field [-f FILTERS] FILE GROUP FIELD [ROWS [TYPE [BLOCK_ROWS]]]
+ *     dump_field [-f FILTERS] [-t THREADS] [-p FIRST,COUNT] FILE GROUP FIELD [ROWS [TYPE [BLOCK_ROWS]]]
  *
  * ROWS: "all", "5", "2:9:3", "0,4,4,-1", "step=20", "steps=10,30", "times=0.5,1.5". TYPE: "float32", ..., or "-": as
- * stored. With BLOCK_ROWS the rows come by a stream. FILTERS: those that are allowed. Prints a line with the number of rows, the type and the shape,
- * then the bytes. A failure prints its status and message on the standard error stream; the exit status is the status'
+ * stored. With BLOCK_ROWS the rows come by a stream. FILTERS: those that are allowed. THREADS: that decode. FIRST,COUNT: the
+ * series of these particles. Prints a line with the number of rows, the type and the shape, then the bytes. A failure prints its status and message on the standard error stream; the exit status is the status'
  * number. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,22 +115,47 @@ static int dump_rows(trajlog_reader *reader, char **words, trajlog_rows rows, tr
     return 0;
 }
 
+static int dump_series(trajlog_reader *reader, char **words, trajlog_rows rows, trajlog_type type,
+                       const int64_t particles[2])
+{
+    trajlog_field_info info = field_info(reader, words[1], words[2]);
+    int64_t count;
+    size_t bytes = trajlog_type_size(type ? type : info.stored_type) * (size_t)particles[1];
+    for (int32_t i = 1; i < info.shape.rank; i++) bytes *= (size_t)info.shape.dims[i];
+    trajlog_status status = trajlog_count_rows(reader, words[1], rows, &count);
+    if (status != TRAJLOG_OK) return failed(reader, status);
+    void *data = malloc(bytes * (size_t)count + 1);
+    if (!data) return 100;
+    status = trajlog_read_series(reader, words[1], words[2], rows, particles[0], particles[1], type, data,
+                                 bytes * (size_t)count, NULL);
+    info.shape.dims[0] = particles[1];
+    if (status == TRAJLOG_OK) fwrite(data, print_header(&info, type, count), (size_t)count, stdout);
+    free(data);
+    return status == TRAJLOG_OK ? 0 : failed(reader, status);
+}
+
+static int dump(trajlog_reader *reader, int count, char **words, const int64_t particles[2])
+{
+    trajlog_rows rows = rows_named(count > 3 ? words[3] : NULL);
+    trajlog_type type = type_named(count > 4 ? words[4] : NULL);
+    if (particles[1] != 0) return dump_series(reader, words, rows, type, particles);
+    if (count > 5) return dump_stream(reader, words, rows, type, strtoll(words[5], NULL, 10));
+    return dump_rows(reader, words, rows, type);
+}
+
 int main(int argc, char **argv)
 {
     trajlog_reader *reader = NULL;
     trajlog_reader_options options = {.struct_size = sizeof options};
-    if (argc > 2 && strcmp(argv[1], "-f") == 0) {
-        options.filters = argv[2];
-        argv += 2;
-        argc -= 2;
+    int64_t particles[2] = {0, 0};
+    for (; argc > 2 && argv[1][0] == '-'; argv += 2, argc -= 2) {
+        if (argv[1][1] == 'f') options.filters = argv[2];
+        else if (argv[1][1] == 't') options.decoder_threads = atoi(argv[2]);
+        else if (sscanf(argv[2], "%" SCNd64 ",%" SCNd64, &particles[0], &particles[1]) != 2) return 100;
     }
     if (argc < 4) return 100;
-    trajlog_rows rows = rows_named(argc > 4 ? argv[4] : NULL);
-    trajlog_type type = type_named(argc > 5 ? argv[5] : NULL);
     trajlog_status status = trajlog_open_with(&reader, argv[1], &options);
-    int result = status != TRAJLOG_OK ? failed(reader, status)
-                 : argc > 6           ? dump_stream(reader, argv + 1, rows, type, strtoll(argv[6], NULL, 10))
-                                      : dump_rows(reader, argv + 1, rows, type);
+    int result = status != TRAJLOG_OK ? failed(reader, status) : dump(reader, argc - 1, argv + 1, particles);
     trajlog_reader_close(&reader);
     return fflush(stdout) == 0 ? result : 100;
 }
