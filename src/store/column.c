@@ -288,6 +288,16 @@ static trajlog_status store_chunk(struct column *column, struct corner corner, c
     return check_driver(column, error);
 }
 
+/* The tail is stored anew, at `taken`, unless it stays in its place. libhdf5 frees nothing while readers may look, so the
+ * old place would be lost. */
+static void move_tail(struct column *column, int64_t side, const struct block *taken)
+{
+    struct block *tail = &column->tail[side];
+    if (taken->size == 0) return;
+    if (tail->size > 0) driver_retire(column->context->driver, tail->address, tail->size, RETIRE_SECONDS);
+    *tail = *taken;
+}
+
 static trajlog_status store_encoded(const struct chunk_place *place, const struct encoded *encoded, struct error *error)
 {
     struct column *column = place->column;
@@ -295,11 +305,8 @@ static trajlog_status store_encoded(const struct chunk_place *place, const struc
     TRY(extend(column, place->first_row + column->chunk_rows, error));
     TRY(store_chunk(column, corner_of(column, place->first_row, place->side), encoded, &taken, error));
     if (!column->tail) return TRAJLOG_OK;
-    /* libhdf5 frees nothing while readers may look, so the place of the tail would be lost. */
-    struct block *tail = &column->tail[place->side];
-    if (taken.size > 0 && tail->size > 0)
-        driver_retire(column->context->driver, tail->address, tail->size, RETIRE_SECONDS);
-    tail->size = 0;
+    move_tail(column, place->side, &taken);
+    column->tail[place->side].size = 0; /* of the next chunk, nothing is stored */
     return TRAJLOG_OK;
 }
 
@@ -348,30 +355,54 @@ void column_gather_any(struct column *column, const void *row)
     gather(column, column->tail_rows, &column->rounding, row);
 }
 
-trajlog_status column_append(struct column *column, const void *row, struct error *error)
+/* The chunk with the rows of the tail, and nothing of the chunk before. */
+static unsigned char *tail_chunk(struct column *column, int64_t side)
 {
-    if (column->buffer) gather(column, column->tail_rows, &column->rounding, row);
-    column->rows++;
-    if (++column->tail_rows < column->chunk_rows) return TRAJLOG_OK;
-    column->tail_rows = 0;
-    const unsigned char *chunks = column->buffer ? column->buffer : row;
-    for (int64_t side = 0; side < column->across; side++)
-        TRY(store_full_chunk(column, chunks + (size_t)side * column->chunk_bytes, side, error));
-    return TRAJLOG_OK;
+    size_t used = (size_t)column->tail_rows * column->slice_bytes;
+    unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
+    memset(chunk + used, 0, column->chunk_bytes - used);
+    return chunk;
+}
+
+static struct corner tail_corner(const struct column *column, int64_t side)
+{
+    return corner_of(column, column->rows - column->tail_rows, side);
 }
 
 /* The tail is stored as it is, whatever the filters: then writing it again at the next commit leaves it in place, and
  * the bytes of committed rows do not change, so that a write that is cut short cannot harm them. */
 static trajlog_status store_tail_chunk(struct column *column, int64_t side, struct error *error)
 {
-    size_t used = (size_t)column->tail_rows * column->slice_bytes;
-    unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
-    struct encoded encoded = {
-        .bytes = chunk, .size = column->chunk_bytes, .filter_mask = encoding_mask_all(&column->encoding)};
+    struct encoded encoded = {.bytes = tail_chunk(column, side),
+                              .size = column->chunk_bytes,
+                              .filter_mask = encoding_mask_all(&column->encoding)};
     struct block taken;
-    memset(chunk + used, 0, column->chunk_bytes - used); /* no rows of the chunk before */
-    TRY(store_chunk(column, corner_of(column, column->rows - column->tail_rows, side), &encoded, &taken, error));
-    if (taken.size > 0) column->tail[side] = taken;
+    TRY(store_chunk(column, tail_corner(column, side), &encoded, &taken, error));
+    move_tail(column, side, &taken);
+    return TRAJLOG_OK;
+}
+
+/* A tail that an earlier run has stored with its filters is not overwritten: its bytes would change, should the chunk that
+ * is full now happen to be of the same size. */
+static trajlog_status move_filtered_tail(struct column *column, struct error *error)
+{
+    for (int64_t side = 0; side < column->across; side++) {
+        size_t stored = column->tail[side].size;
+        if (stored > 0 && stored != column->chunk_bytes) TRY(store_tail_chunk(column, side, error));
+    }
+    return TRAJLOG_OK;
+}
+
+trajlog_status column_append(struct column *column, const void *row, struct error *error)
+{
+    if (column->buffer) gather(column, column->tail_rows, &column->rounding, row);
+    column->rows++;
+    if (++column->tail_rows < column->chunk_rows) return TRAJLOG_OK;
+    if (column->tail) TRY(move_filtered_tail(column, error));
+    column->tail_rows = 0;
+    const unsigned char *chunks = column->buffer ? column->buffer : row;
+    for (int64_t side = 0; side < column->across; side++)
+        TRY(store_full_chunk(column, chunks + (size_t)side * column->chunk_bytes, side, error));
     return TRAJLOG_OK;
 }
 
@@ -381,13 +412,46 @@ static trajlog_status store_tail(struct column *column, struct error *error)
     return TRAJLOG_OK;
 }
 
-trajlog_status column_commit(struct column *column, struct error *error)
+/* Everything that comes before the tail, and the extent. */
+static trajlog_status store_all_but_tail(struct column *column, struct error *error)
 {
     struct pipeline *pipeline = column->context->pipeline;
-    if (column->rows == column->committed) return TRAJLOG_OK;
     while (pipeline && !pipeline_is_empty(pipeline)) TRY(store_oldest(pipeline, error));
-    TRY(extend(column, column->rows, error));
+    return extend(column, column->rows, error);
+}
+
+trajlog_status column_commit(struct column *column, struct error *error)
+{
+    if (column->rows == column->committed) return TRAJLOG_OK;
+    TRY(store_all_but_tail(column, error));
     if (column->tail_rows > 0) TRY(store_tail(column, error));
+    column->committed = column->rows;
+    return TRAJLOG_OK;
+}
+
+/* Until the next commit its old place stays as it is, and what is committed leads there. */
+static trajlog_status finish_tail_chunk(struct column *column, int64_t side, struct error *error)
+{
+    size_t stored = column->tail[side].size;
+    bool is_new = column->rows > column->committed, is_raw = stored == column->chunk_bytes;
+    struct encoded encoded;
+    struct block taken;
+    if (!is_new && !is_raw) return TRAJLOG_OK; /* it has its filters, or is nothing but the fill value */
+    if (is_raw && !column->encoding.checksum) return is_new ? store_tail_chunk(column, side, error) : TRAJLOG_OK;
+    TRY(encoder_encode(column->context->encoder, &column->encoding, tail_chunk(column, side), column->chunk_bytes,
+                       &encoded, error));
+    if (encoded.size == column->chunk_bytes) return store_tail_chunk(column, side, error);
+    if (encoded.size == stored) TRY(store_tail_chunk(column, side, error)); /* else libhdf5 would not move it */
+    TRY(store_chunk(column, tail_corner(column, side), &encoded, &taken, error));
+    move_tail(column, side, &taken);
+    return TRAJLOG_OK;
+}
+
+trajlog_status column_finish(struct column *column, struct error *error)
+{
+    if (column->tail_rows == 0 || encoding_is_plain(&column->encoding)) return column_commit(column, error);
+    TRY(store_all_but_tail(column, error));
+    for (int64_t side = 0; side < column->across; side++) TRY(finish_tail_chunk(column, side, error));
     column->committed = column->rows;
     return TRAJLOG_OK;
 }
@@ -539,14 +603,15 @@ static trajlog_status read_tail(struct column *column, int64_t first_row, int64_
     return status;
 }
 
-/* Whether all of the tail is on disk as store_tail would have it there. */
+/* Whether all of the tail is on disk as store_tail or column_finish would have it there. Its filters change its size. */
 static trajlog_status find_tail(struct column *column, int64_t first_row, bool *found, struct error *error)
 {
     *found = true;
     for (int64_t side = 0; side < column->across && *found; side++) {
         uint32_t mask = 0;
         TRY(find_chunk(column, corner_of(column, first_row, side), &column->tail[side], &mask, error));
-        *found = column->tail[side].size == column->chunk_bytes && mask == encoding_mask_all(&column->encoding);
+        bool is_raw = column->tail[side].size == column->chunk_bytes;
+        *found = column->tail[side].size > 0 && is_raw == (mask == encoding_mask_all(&column->encoding));
     }
     if (!*found) memset(column->tail, 0, (size_t)column->across * sizeof *column->tail);
     return TRAJLOG_OK;
@@ -558,7 +623,7 @@ static void set_rows(struct column *column, int64_t rows)
     column->tail_rows = rows % column->chunk_rows;
 }
 
-/* A tail that is compressed, or from which rows go, moves: in its place it would have to be changed by libhdf5. */
+/* A tail from which rows go moves: in its place it would have to be changed by libhdf5. */
 trajlog_status column_keep(struct column *column, int64_t rows, struct error *error)
 {
     set_rows(column, rows);

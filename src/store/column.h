@@ -63,7 +63,8 @@ struct column {
     int64_t rows;          /* appended */
     int64_t tail_rows;     /* of them, those in the chunk that is not full */
     int64_t committed;     /* of them, those that the last column_commit made part of the dataset */
-    struct block *tail;    /* where the tail of a column with filters is stored, [across]; comes with the buffer */
+    struct block *tail;    /* where the tail of a column with filters is stored, [across]; of a chunk's size: without
+                            * them; comes with the buffer */
     bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
     unsigned char *buffer; /* the tail, one chunk after the other; NULL where each row is a chunk and is written from
                             * the caller's memory */
@@ -107,6 +108,10 @@ static inline void column_gather(struct column *column, const void *row)
 
 /* Writes the tail and sets the extent to the exact number of rows; the file is flushed by the caller. */
 trajlog_status column_commit(struct column *column, struct error *error);
+
+/* The same when no row will follow: the filters are applied to the tail too. Not where it has been stored without them, and
+ * without a checksum to gain: a second copy of it would only take space. */
+trajlog_status column_finish(struct column *column, struct error *error);
 
 /* Closes the dataset and frees the memory; uncommitted rows are lost. Fine on a zeroed column, and twice. */
 void column_close(struct column *column);

@@ -331,7 +331,7 @@ static trajlog_status present(struct store *store)
     return h5md_present(store->file, store->path, store->filed, &store->failure);
 }
 
-static trajlog_status flush(struct store *store);
+static trajlog_status flush(struct store *store, bool last);
 
 static trajlog_status start(struct store *store)
 {
@@ -344,7 +344,7 @@ static trajlog_status start(struct store *store)
     if (H5Fstart_swmr_write(store->file) < 0) return store_fail(store, "start SWMR writing");
     if (store->filed) {
         TRY(resume_take_up(store));
-        TRY(flush(store));
+        TRY(flush(store, false));
     }
     TRY(publish(store));
     store->started = true;
@@ -445,12 +445,17 @@ void store_set_last_step(struct store *store, int64_t step)
  * Commit
  * ------------------------------------------------------------------------------------------------------------------ */
 
-static trajlog_status commit_group(struct store *store, struct store_group *group)
+static trajlog_status commit_column(struct store *store, struct column *column, bool last)
 {
-    TRY(column_commit(&group->step, &store->failure));
-    TRY(column_commit(&group->time, &store->failure));
+    return last ? column_finish(column, &store->failure) : column_commit(column, &store->failure);
+}
+
+static trajlog_status commit_group(struct store *store, struct store_group *group, bool last)
+{
+    TRY(commit_column(store, &group->step, last));
+    TRY(commit_column(store, &group->time, last));
     for (size_t i = 0; i < group->model->field_count; i++)
-        if (group->fields[i].dataset > 0) TRY(column_commit(&group->fields[i], &store->failure));
+        if (group->fields[i].dataset > 0) TRY(commit_column(store, &group->fields[i], last));
     return TRAJLOG_OK;
 }
 
@@ -462,11 +467,11 @@ static trajlog_status commit_last_step(struct store *store)
 }
 
 /* All rows into libhdf5, and out of it into the driver. */
-static trajlog_status flush(struct store *store)
+static trajlog_status flush(struct store *store, bool last)
 {
     for (size_t i = 0; i < store->group_count; i++)
-        if (store->groups[i].step.dataset > 0) TRY(commit_group(store, &store->groups[i]));
-    TRY(column_commit(&store->dropped, &store->failure));
+        if (store->groups[i].step.dataset > 0) TRY(commit_group(store, &store->groups[i], last));
+    TRY(commit_column(store, &store->dropped, last));
     TRY(commit_last_step(store));
     if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return store_fail(store, "flush the file");
     store->context.chunks = 0;
@@ -477,13 +482,14 @@ static trajlog_status flush(struct store *store)
 static trajlog_status commit(struct store *store, enum commit_level level)
 {
     if (!store->started) return store_fail_state(store, "nothing can be committed before the start");
+    bool last = level == COMMIT_LAST;
     if (!store->unsaved && level == COMMIT_FLUSHED) return TRAJLOG_OK;
-    if (store->unsaved) {
-        TRY(flush(store));
+    if (store->unsaved || last) {
+        TRY(flush(store, last));
         store->commits++;
     }
     store->ever_synced = store->ever_synced || level == COMMIT_SYNCED;
-    return driver_commit(store->driver, level, &store->failure);
+    return driver_commit(store->driver, last ? COMMIT_FLUSHED : level, &store->failure);
 }
 
 trajlog_status store_commit(struct store *store, enum commit_level level, struct error *error)
@@ -546,7 +552,7 @@ static trajlog_status finish(struct store *store)
 {
     if (store->resumed && !store->started) return TRAJLOG_OK;
     enum commit_level level = store->ever_synced ? COMMIT_SYNCED : COMMIT_FLUSHED;
-    if (store->started) TRY(commit(store, COMMIT_FLUSHED));
+    if (store->started) TRY(commit(store, COMMIT_LAST));
     else TRY(publish(store));
     return driver_finish(store->driver, level, &store->failure);
 }

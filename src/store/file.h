@@ -14,7 +14,8 @@ struct helpers;
 
 enum commit_level {
     COMMIT_FLUSHED, /* survives a killed process */
-    COMMIT_SYNCED   /* survives a power loss */
+    COMMIT_SYNCED,  /* survives a power loss */
+    COMMIT_LAST     /* store_commit only: flushed, and no row will follow */
 };
 
 struct store_options {

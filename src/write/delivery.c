@@ -122,6 +122,8 @@ static trajlog_status deliver(struct delivery *delivery, const struct message *m
         return write_checkpoint(delivery, message);
     case MESSAGE_SYNC:
         return commit(delivery, COMMIT_SYNCED, clock_now());
+    case MESSAGE_CLOSE:
+        return commit(delivery, COMMIT_LAST, clock_now());
     default:
         return commit(delivery, COMMIT_FLUSHED, clock_now());
     }

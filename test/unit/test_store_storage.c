@@ -495,12 +495,204 @@ static void chunks_for_series_are_of_one_size(void **state)
         }
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Tails
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+#define WIDTH     100
+#define TAIL_ROWS 8 /* a chunk's */
+#define RAW_BYTES (TAIL_ROWS * WIDTH * sizeof(double))
+
+static const struct {
+    const char *name;
+    struct storage storage;
+    unsigned unfiltered; /* the mask that says so */
+} tailed[] = {
+    {"plain", {.compression = TRAJLOG_COMPRESSION_NONE, .chunk_rows = TAIL_ROWS}, 0},
+    {"deflated", {.compression = TRAJLOG_COMPRESSION_DEFLATE, .chunk_rows = TAIL_ROWS}, 3},
+    {"checked", {.compression = TRAJLOG_COMPRESSION_NONE, .checksum = true, .chunk_rows = TAIL_ROWS}, 1},
+    {"both", {.compression = TRAJLOG_COMPRESSION_DEFLATE, .checksum = true, .chunk_rows = TAIL_ROWS}, 7},
+};
+#define TAILED (sizeof tailed / sizeof tailed[0])
+
+/* Chunks that are full have the size of those that are not, now and then. */
+static double tailed_value(int64_t row, size_t i)
+{
+    return row / TAIL_ROWS % 2 == 0 ? (double)row + 0.1 * (double)(i % 7) : 0.0;
+}
+
+static void add_tailed(struct scene *scene)
+{
+    struct group *group = add_group(scene, "g", trajlog_every(1));
+    for (size_t k = 0; k < TAILED; k++)
+        add_field(scene, group, tailed[k].name, TRAJLOG_FLOAT64, TRAJLOG_SHAPE(WIDTH), tailed[k].storage);
+}
+
+static void append_tailed(struct scene *scene, int64_t first, int64_t end)
+{
+    double row[WIDTH];
+    const void *fields[TAILED] = {row, row, row, row};
+    for (int64_t step = first; step < end; step++) {
+        for (size_t i = 0; i < WIDTH; i++) row[i] = tailed_value(step, i);
+        ok(scene, store_append(scene->store, 0, step, (double)step, fields, &scene->error));
+    }
+}
+
+struct stored {
+    unsigned mask;
+    haddr_t address;
+    hsize_t size;
+};
+
+/* The chunk with this row. */
+static struct stored stored_at(hid_t file, size_t k, int64_t row)
+{
+    struct stored stored;
+    char path[64];
+    snprintf(path, sizeof path, "g/%s", tailed[k].name);
+    const hsize_t corner[2] = {(hsize_t)(row - row % TAIL_ROWS), 0};
+    hid_t dataset = H5Dopen2(file, path, H5P_DEFAULT);
+    assert_true(H5Dget_chunk_info_by_coord(dataset, corner, &stored.mask, &stored.address, &stored.size) >= 0);
+    H5Dclose(dataset);
+    return stored;
+}
+
+static void expect_tailed(hid_t file, int64_t rows)
+{
+    for (size_t k = 0; k < TAILED; k++) {
+        char path[64];
+        size_t count;
+        snprintf(path, sizeof path, "g/%s", tailed[k].name);
+        double *data = read_all(file, path, &count);
+        assert_int_equal(count, rows * WIDTH);
+        for (size_t i = 0; i < count; i++) assert_true(data[i] == tailed_value((int64_t)(i / WIDTH), i % WIDTH));
+        free(data);
+    }
+}
+
+static void expect_filtered(struct stored stored, size_t k)
+{
+    assert_int_equal(stored.mask, 0);
+    if (tailed[k].storage.compression == TRAJLOG_COMPRESSION_DEFLATE) assert_true(stored.size < RAW_BYTES / 2);
+    else if (tailed[k].storage.checksum) assert_int_equal(stored.size, RAW_BYTES + 4);
+    else assert_int_equal(stored.size, RAW_BYTES);
+}
+
+static void a_tail_gets_its_filters_at_the_end(void **state)
+{
+    struct scene *scene = *state;
+    add_tailed(scene);
+    create(scene);
+    start(scene);
+    append_tailed(scene, 0, 3);
+    close_store(scene);
+    hid_t file = look(scene);
+    expect_tailed(file, 3);
+    for (size_t k = 0; k < TAILED; k++) expect_filtered(stored_at(file, k, 2), k);
+    H5Fclose(file);
+}
+
+/* A second copy is for a checksum only. */
+static void a_tail_that_is_stored_stays_but_for_its_checksum(void **state)
+{
+    struct scene *scene = *state;
+    add_tailed(scene);
+    create(scene);
+    start(scene);
+    append_tailed(scene, 0, 19);
+    commit(scene);
+    hid_t file = look(scene);
+    for (size_t k = 0; k < TAILED; k++) assert_int_equal(stored_at(file, k, 18).mask, tailed[k].unfiltered);
+    H5Fclose(file);
+    append_tailed(scene, 19, 21);
+    close_store(scene);
+    file = look(scene);
+    expect_tailed(file, 21);
+    for (size_t k = 0; k < TAILED; k++) {
+        struct stored stored = stored_at(file, k, 20);
+        if (tailed[k].storage.checksum) expect_filtered(stored, k);
+        else assert_int_equal(stored.size, RAW_BYTES);
+    }
+    H5Fclose(file);
+}
+
+/* Over the ends of chunks, with and without commits, with and without rows that go. */
+static void a_filtered_tail_is_gone_on_with(void **state)
+{
+    struct scene *scene = *state;
+    const struct {
+        int64_t restart, commit_at, end;
+    } runs[] = {{2, 5, 7},    {6, 10, 12},  {9, -1, 12},  {11, -1, 30},
+                {29, 31, 41}, {40, -1, 41}, {40, -1, 47}, {46, -1, 49}};
+    add_tailed(scene);
+    create(scene);
+    start(scene);
+    append_tailed(scene, 0, 3);
+    close_store(scene);
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        resume(scene, runs[i].restart);
+        hid_t file = look(scene);
+        expect_tailed(file, runs[i].restart + 1);
+        H5Fclose(file);
+        for (int64_t row = runs[i].restart + 1; row < runs[i].end; row++) {
+            append_tailed(scene, row, row + 1);
+            if (row != runs[i].commit_at) continue;
+            commit(scene);
+            file = look(scene);
+            expect_tailed(file, row + 1);
+            H5Fclose(file);
+        }
+        close_store(scene);
+        file = look(scene);
+        expect_tailed(file, runs[i].end);
+        for (size_t k = 0; k < TAILED; k++)
+            if (tailed[k].storage.checksum) assert_int_equal(stored_at(file, k, runs[i].end - 1).mask, 0);
+        H5Fclose(file);
+    }
+}
+
+/* Until the next commit, a kill leads back to it: rows 8 to 15 are zeros, which take the same room however many they are. */
+static void a_filtered_tail_is_not_overwritten(void **state)
+{
+    struct scene *scene = *state;
+    const int64_t ends[] = {16, 12};
+    for (size_t i = 0; i < 2; i++) {
+        scene->schema = (schema_free(scene->schema), schema_new());
+        add_tailed(scene);
+        create(scene);
+        start(scene);
+        append_tailed(scene, 0, 10);
+        close_store(scene);
+        hid_t before = look(scene);
+        struct stored old[TAILED];
+        for (size_t k = 0; k < TAILED; k++) old[k] = stored_at(before, k, 9);
+        H5Fclose(before);
+        resume(scene, 9);
+        append_tailed(scene, 10, ends[i]);
+        close_store(scene);
+        hid_t after = look(scene);
+        expect_tailed(after, ends[i]);
+        for (size_t k = 1; k < TAILED; k++) assert_true(stored_at(after, k, 9).address != old[k].address);
+        H5Fclose(after);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_scene, drop_scene)
 
 static const struct CMUnitTest tests[] = {
-    TEST(rounded_rows_do_not_change), TEST(the_file_says_how_it_is_rounded), TEST(once_data_are_rounded),
-    TEST(a_resumed_run_rounds_alike), TEST(series_read_back_at_any_commit),  TEST(series_go_on),
-    TEST(the_files_chunks_are_kept),  TEST(added_series_are_filled),         TEST(chunks_for_series_are_of_one_size),
+    TEST(rounded_rows_do_not_change),
+    TEST(the_file_says_how_it_is_rounded),
+    TEST(once_data_are_rounded),
+    TEST(a_resumed_run_rounds_alike),
+    TEST(series_read_back_at_any_commit),
+    TEST(series_go_on),
+    TEST(the_files_chunks_are_kept),
+    TEST(added_series_are_filled),
+    TEST(chunks_for_series_are_of_one_size),
+    TEST(a_tail_gets_its_filters_at_the_end),
+    TEST(a_tail_that_is_stored_stays_but_for_its_checksum),
+    TEST(a_filtered_tail_is_gone_on_with),
+    TEST(a_filtered_tail_is_not_overwritten),
 };
 
 TEST_MAIN(tests)
