@@ -217,6 +217,40 @@ def test_mdanalysis_converts_units(log, mdanalysis, flags, length, force_factor)
     assert universe.trajectory.units["time"] == "ps"
 
 
+def mdanalysis_spellings():
+    try:
+        from MDAnalysis.coordinates.H5MD import H5MDReader
+    except ImportError:
+        return [("length", "nm")]  # the test skips or fails by itself
+    return [(quantity, unit) for quantity, units in H5MDReader._unit_translation.items() for unit in units]
+
+
+@pytest.mark.parametrize("quantity, unit", mdanalysis_spellings())
+def test_each_unit_that_mdanalysis_knows_gets_there(log, mdanalysis, quantity, unit):
+    """The library accepts it, MDAnalysis finds it, and converts the numbers by it."""
+    from MDAnalysis.units import get_conversion_factor
+
+    path = log("default", f"{quantity}={unit}")
+    with h5py.File(path) as file:
+        group = file["particles/all"]
+        place = {"time": "position/time", "length": "position/value", "velocity": "velocity/value",
+                 "force": "force/value"}[quantity]
+        assert group[place].attrs["unit"] == unit
+    universe = mdanalysis.Universe(path)
+    known = universe.trajectory._unit_translation[quantity][unit]
+    assert universe.trajectory.units[quantity] == known
+    base = {"time": "ps", "length": "Angstrom", "velocity": "Angstrom/ps", "force": "kJ/(mol*Angstrom)"}[quantity]
+    kind = {"velocity": "speed"}.get(quantity, quantity)
+    factor = get_conversion_factor(kind, known, base)
+    frame = universe.trajectory[3]
+    if quantity == "time":
+        assert frame.time == pytest.approx(factor * 0.03)
+    else:
+        seen = {"length": frame.positions, "velocity": frame.velocities, "force": frame.forces}[quantity]
+        logged = {"length": position, "velocity": velocity, "force": force}[quantity](15)
+        np.testing.assert_allclose(seen, factor * logged, rtol=1e-5)
+
+
 def test_mdanalysis_reduced_units(log, mdanalysis):
     path = log("default", "reduced")
     with pytest.raises(ValueError, match="H5MD file must have readable units"):

@@ -4,10 +4,10 @@
  *
  * PROFILE: default, znh5md, vector, strict. Flags: "float" stores vectors and box as float32; "still": no velocities; "reduced": no units; "static-box" (strict);
  * "triclinic"; "slab": not periodic in z; "two": a second particles group; "flat": two dimensions; "bonds"; "angstrom";
- * "nothing": no box; "kill": ends without closing, after a flush; "wait": flushes, prints a line, and waits for one.
+ * "time=U", "length=U", "velocity=U", "force=U": with this unit; "nothing": no box; "kill": ends without closing, after a flush; "wait": flushes, prints a line, and waits for one.
  *
  * 20 particles, 50 steps, a trajectory row every 5 and energies at each. All is made by value(): see its twin in
- * test_h5md.py. */
+ * test_h5md_readers.py. */
 #include <math.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -48,6 +48,17 @@ static bool flag(const char *name)
         if (strcmp(flag_list[i], name) == 0) return true;
     }
     return false;
+}
+
+/* The unit that "length=nm" names. */
+static const char *unit(const char *quantity, const char *otherwise)
+{
+    const size_t length = strlen(quantity);
+    for (int i = 0; i < flag_count; i++) {
+        if (strncmp(flag_list[i], quantity, length) == 0 && flag_list[i][length] == '=')
+            return flag_list[i] + length + 1;
+    }
+    return otherwise;
 }
 
 static void set_step(struct state *state, int64_t step)
@@ -115,7 +126,7 @@ static void declare_fixed(trajlog_writer *log, trajlog_profile profile, struct s
 static void declare_trajectory(trajlog_writer *log, trajlog_profile profile, struct state *state)
 {
     const bool angstrom = flag("angstrom");
-    const char *length = angstrom ? "Angstrom" : "nm";
+    const char *length = unit("length", angstrom ? "Angstrom" : "nm");
     const trajlog_type real = TRAJLOG_FLOAT64;
     trajlog_group *group = trajlog_add_group(log, "trajectory", trajlog_every(5));
     if (flag("flat")) {
@@ -125,10 +136,10 @@ static void declare_trajectory(trajlog_writer *log, trajlog_profile profile, str
     }
     add(group, "x", real, TRAJLOG_SHAPE(N, 3), state->position, length, TRAJLOG_ROLE_POSITION, NULL);
     if (!flag("still"))
-        add(group, "v", real, TRAJLOG_SHAPE(N, 3), state->velocity, angstrom ? "Angstrom ps-1" : "nm ps-1",
-            TRAJLOG_ROLE_VELOCITY, NULL);
-    add(group, "f", real, TRAJLOG_SHAPE(N, 3), state->force, angstrom ? "kJ mol-1 Angstrom-1" : "kJ mol-1 nm-1",
-        TRAJLOG_ROLE_FORCE, NULL);
+        add(group, "v", real, TRAJLOG_SHAPE(N, 3), state->velocity,
+            unit("velocity", angstrom ? "Angstrom ps-1" : "nm ps-1"), TRAJLOG_ROLE_VELOCITY, NULL);
+    add(group, "f", real, TRAJLOG_SHAPE(N, 3), state->force,
+        unit("force", angstrom ? "kJ mol-1 Angstrom-1" : "kJ mol-1 nm-1"), TRAJLOG_ROLE_FORCE, NULL);
     if (profile == TRAJLOG_PROFILE_ZNH5MD)
         add(group, "species", TRAJLOG_INT32, TRAJLOG_SHAPE(N), state->species, NULL, TRAJLOG_ROLE_SPECIES, NULL);
     else add(group, "image", TRAJLOG_INT32, TRAJLOG_SHAPE(N, 3), state->image, NULL, TRAJLOG_ROLE_IMAGE, NULL);
@@ -171,6 +182,7 @@ int main(int argc, char **argv)
     flag_count = argc > 3 ? argc - 3 : 0;
     flag_list = argv + 3;
     options.profile = profile_named(argc > 2 ? argv[2] : "default");
+    options.time_unit = unit("time", NULL);
     options.author = "A. Nother";
     options.program = "h5md_log";
     options.program_version = "1.2";
