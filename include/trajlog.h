@@ -551,7 +551,8 @@ TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[
 
 /* Logs a step: for each group that is due, copies its fields into the queue; when it returns, the caller may change its
  * arrays. Costs a copy: no allocation and no HDF5 call, except the first time, when the configuration is applied, the
- * groups are made in the file, `once` groups are written and the worker starts; after it no declaration is accepted.
+ * groups are made in the file, `once` groups are written and the worker starts. After it no declaration is accepted: one
+ * that comes too late is refused with INVALID_STATE, and that sticks, so that the next trajlog_log ends the log.
  *
  * `step` must exceed the last one, between -2^63 and 2^63 - 1, and `time` (in the caller's unit, by custom ps) must be
  * finite and not decrease. A call with such bad input is refused, sticks nothing, and the log goes on. In a log that was
@@ -844,8 +845,9 @@ TRAJLOG_API void trajlog_stream_close(trajlog_stream **stream);
  * bit as they were where no other type is asked for, and its step and time (may be NULL). It looks into the file as it is
  * at this moment, also where the reader was opened before; a state that a writer replaces meanwhile is not taken. To go
  * on from there, close the reader and call trajlog_resume with the step.
- * Status: NOT_FOUND (no checkpoint was completed; no such field), INVALID_FILE (there are checkpoints, but all are
- * damaged), and as trajlog_read. The memory may have been written to on failure too. */
+ * Status: NOT_FOUND (no checkpoint was completed: the run has to start over), SCHEMA_MISMATCH (they have no such field),
+ * INVALID_FILE (there are checkpoints, but all are damaged), and as trajlog_read. On failure, *step and *time are as they
+ * were, but the memory of the requests may have been written to. */
 TRAJLOG_API trajlog_status trajlog_restore(trajlog_reader *reader, const trajlog_request *requests,
                                            size_t request_count, int64_t *step, double *time);
 

@@ -314,8 +314,8 @@ trajlog_status reader_check_room(const struct selection *selection, const struct
     int64_t bytes, row_bytes = (int64_t)trajlog_type_size(type) * selection_elements(selection, dataset);
     bool overflow = __builtin_mul_overflow(row_bytes, selection->count, &bytes);
     if (overflow || (uint64_t)bytes > room)
-        return error_set(error, TRAJLOG_OUT_OF_RANGE, 0, "%lld rows do not fit into %zu bytes",
-                         (long long)selection->count, room);
+        return error_set(error, TRAJLOG_OUT_OF_RANGE, 0, "%lld row%s not fit into %zu bytes",
+                         (long long)selection->count, selection->count == 1 ? " does" : "s do", room);
     if (!data && bytes > 0) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the memory to read to is NULL");
     return TRAJLOG_OK;
 }

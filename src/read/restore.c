@@ -33,7 +33,8 @@ static trajlog_status check_request(const struct scan_group *group, const trajlo
     trajlog_type type;
     if (!request->field) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the name of a field is NULL");
     const struct dataset *dataset = find_field(group, request->field);
-    if (!dataset) return error_set(error, TRAJLOG_NOT_FOUND, 0, "there is no field \"%s\"", request->field);
+    /* Not NOT_FOUND, which says that the run has to start over. */
+    if (!dataset) return error_set(error, TRAJLOG_SCHEMA_MISMATCH, 0, "there is no field \"%s\"", request->field);
     trajlog_status status = rows_type(dataset, request->type, &type, error);
     size_t bytes = status == TRAJLOG_OK ? trajlog_type_size(type) * (size_t)dataset->elements : 0;
     if (status == TRAJLOG_OK && bytes > request->bytes)

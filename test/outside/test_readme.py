@@ -65,6 +65,20 @@ def test_c_snippets(compile_and_run, run_file, root):
         compile_and_run(c_program(program))
 
 
+def test_the_program_that_goes_on(compile_and_run, root, tmp_path):
+    """Ended early and started again, it leaves the rows of a run that was not."""
+    program = next(c_program(text) for text in snippets(root / "README.md", "c") if "trajlog_restore" in text)
+    assert "steps = 100" in program
+    compile_and_run(program)
+    whole = (tmp_path / "long.h5").rename(tmp_path / "whole.h5")
+    compile_and_run(program.replace("steps = 100", "steps = 67"))  # seven rows, and a checkpoint at 39
+    compile_and_run(program)
+    with h5py.File(whole) as expected, h5py.File(tmp_path / "long.h5") as found:
+        assert list(found["trajectory/step"]) == list(range(0, 100, 10))
+        for name in ("step", "time", "position"):
+            assert (found["trajectory"][name][()] == expected["trajectory"][name][()]).all()
+
+
 def test_python_snippets(run, run_file, root, tmp_path):
     programs = snippets(root / "README.md", "python")
     assert programs

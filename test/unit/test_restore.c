@@ -287,8 +287,8 @@ static void requests_are_checked_and_converted(void **state)
         trajlog_status status;
         const char *message;
     } bad[] = {
-        {{"none", 0, small, sizeof small}, TRAJLOG_NOT_FOUND, "there is no field \"none\""},
-        {{"step", 0, small, sizeof small}, TRAJLOG_NOT_FOUND, "there is no field \"step\""},
+        {{"none", 0, small, sizeof small}, TRAJLOG_SCHEMA_MISMATCH, "there is no field \"none\""},
+        {{"step", 0, small, sizeof small}, TRAJLOG_SCHEMA_MISMATCH, "there is no field \"step\""},
         {{NULL, 0, small, sizeof small}, TRAJLOG_INVALID_ARGUMENT, "NULL"},
         {{"atoms/x", 0, NULL, sizeof x}, TRAJLOG_INVALID_ARGUMENT, "field \"atoms/x\": the memory to read to is NULL"},
         {{"atoms/x", 0, small, sizeof small}, TRAJLOG_OUT_OF_RANGE, "field \"atoms/x\""},
