@@ -859,7 +859,7 @@ TRAJLOG_API trajlog_status trajlog_restore(trajlog_reader *reader, const trajlog
 typedef enum trajlog_journal {
     TRAJLOG_JOURNAL_NONE = 0,
     TRAJLOG_JOURNAL_UNUSED = 1, /* there is one, and the file is in order without it; or its writer is at work */
-    TRAJLOG_JOURNAL_NEEDED = 2  /* it completes an update, or undoes one: this library's reader does so in memory */
+    TRAJLOG_JOURNAL_NEEDED = 2  /* it takes back an update that was cut: this library's reader does so in memory */
 } trajlog_journal;
 
 /* What trajlog_check found. */
@@ -900,7 +900,7 @@ typedef struct trajlog_recovery {
     int64_t removed_bytes;   /* of the hole behind what the file holds */
 } trajlog_recovery;
 
-/* Does what the writer of a file would have done, had it not been killed: completes or undoes an update by its journal,
+/* Does what the writer of a file would have done, had it not been killed: takes back an update that was cut,
  * cuts the file to what it holds, and removes what was left beside it. No row that a reader sees is lost. A file that was
  * closed is not touched. Nobody needs this to read a file, or to resume it. `no_lock`: as in trajlog_options; `recovery`
  * may be NULL. On disk afterwards: a plain HDF5 file that is complete, closed and synced. Any thread.

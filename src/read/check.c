@@ -351,7 +351,7 @@ static trajlog_status check_journal(struct check *check, struct error *error)
 {
     if (check->condition.journal != JOURNAL_NEEDED) return TRAJLOG_OK;
     return keep_problem(check,
-                        "a crash has cut an update, which the journal beside the file completes or undoes: programs "
+                        "a crash has cut an update, which the journal beside the file takes back: programs "
                         "that do not know the journal may find the file torn; trajlog recover puts that right",
                         error);
 }

@@ -22,9 +22,11 @@
  *
  * 5. Before SWMR starts, libhdf5 writes in no safe order. A new file is therefore made under another name, and
  *    renamed when all groups are in it. In an existing file all that overwrites committed bytes is held back, raw
- *    data too, and applied as one batch: to a synced journal first, then to the file, headers first (they say that
- *    dropped rows are gone, before the index forgets them). A kill amid the batch leaves the journal, from which
- *    it is completed.
+ *    data too, and applied as one batch, headers first: they say that dropped rows are gone, before the index
+ *    forgets them. What the batch overwrites is saved in a synced journal first. A kill amid the batch leaves that
+ *    journal, by which the next open takes all of it back; the batch is done when the journal of 6 has replaced it.
+ *    Back and not forward, because readers without our journal see the old rows until the batch is applied. If it
+ *    were completed later, rows that they saw, and that the next resume is to keep, would vanish.
  *
  * 6. Power loss. A synced commit is a flushed one, then a sync of the file, then a journal with what all blocks
  *    that are being overwritten in place hold now (guard.c), synced too. From then on a block that is not in the
@@ -318,14 +320,20 @@ static size_t length_of_run(const struct journal_block *block, size_t count)
     return length;
 }
 
+static uint64_t end_of_run(const struct journal_block *block, size_t count)
+{
+    uint64_t end = block[0].address;
+    for (size_t i = 0; i < count; i++)
+        if (block[i].address + block[i].size > end) end = block[i].address + block[i].size;
+    return end;
+}
+
 /* All at once, with what lies between them. If that fails, tries to put back what was there. */
 static trajlog_status write_run(struct driver *driver, const struct journal_block *block, size_t count)
 {
     struct journal_blocks run = {.block = (struct journal_block *)block, .count = count};
-    uint64_t start = block[0].address, end = start;
-    for (size_t i = 0; i < count; i++)
-        if (block[i].address + block[i].size > end) end = block[i].address + block[i].size;
-    size_t size = (size_t)(end - start);
+    uint64_t start = block[0].address;
+    size_t size = (size_t)(end_of_run(block, count) - start);
     unsigned char *bytes = malloc(2 * size), *old = bytes + size;
     if (bytes == NULL) return freeze(driver, ENOMEM, "a commit");
     int number = io_read_all(driver->io, driver->descriptor, old, size, start);
@@ -341,11 +349,16 @@ static trajlog_status write_run(struct driver *driver, const struct journal_bloc
     return status;
 }
 
-static trajlog_status write_headers(struct driver *driver, struct journal_blocks *headers)
+static trajlog_status select_headers(struct driver *driver, struct journal_blocks *headers)
+{
+    TRY(select_blocks(driver, true, headers));
+    if (headers->count > 0) qsort(headers->block, headers->count, sizeof *headers->block, compare_addresses);
+    return TRAJLOG_OK;
+}
+
+static trajlog_status write_headers(struct driver *driver, const struct journal_blocks *headers)
 {
     driver->counts.header_writes_last = 0;
-    if (headers->count == 0) return TRAJLOG_OK;
-    qsort(headers->block, headers->count, sizeof *headers->block, compare_addresses);
     for (size_t i = 0; i < headers->count;) {
         size_t length = length_of_run(&headers->block[i], headers->count - i);
         TRY(write_run(driver, &headers->block[i], length));
@@ -389,7 +402,7 @@ static bool front_is_up_to_date(const struct driver *driver)
 static trajlog_status write_held(struct driver *driver, struct journal_blocks *others, struct journal_blocks *headers)
 {
     TRY(select_blocks(driver, false, others));
-    TRY(select_blocks(driver, true, headers));
+    TRY(select_headers(driver, headers));
     TRY(guard_held(driver));
     TRY(make_room(driver));
     TRY(write_front(driver));
@@ -467,46 +480,44 @@ static trajlog_status publish_new(struct driver *driver, enum commit_level level
     return level == COMMIT_SYNCED ? make_base(driver) : TRAJLOG_OK;
 }
 
-static trajlog_status add_front(struct driver *driver, struct journal_blocks *batch)
+/* All that the batch overwrites, as the file holds it now, in the order in which it will be written: headers that are
+ * written by one write can so be put back by one. */
+static int save_batch(const struct driver *driver, const struct journal_blocks *others,
+                      const struct journal_blocks *headers, struct journal_blocks *saved)
 {
-    unsigned char bytes[FRONT_PAGE_WRITTEN];
-    struct front_page front = driver->front;
-    front.sequence++;
-    encode_front(driver, &front, bytes);
-    if (journal_blocks_add(batch, 0, bytes, sizeof bytes) == NULL) return freeze(driver, ENOMEM, "a batch");
-    return TRAJLOG_OK;
+    struct guard old = {0};
+    int number = guard_cover(&old, driver->io, driver->descriptor, 0, FRONT_PAGE_WRITTEN, saved);
+    for (size_t i = 0, length; i < headers->count && number == 0; i += length) {
+        const struct journal_block *run = &headers->block[i];
+        length = length_of_run(run, headers->count - i);
+        uint64_t size = end_of_run(run, length) - run->address;
+        number = guard_cover(&old, driver->io, driver->descriptor, run->address, size, saved);
+    }
+    for (size_t i = 0; i < others->count && number == 0; i++) {
+        const struct journal_block *block = &others->block[i];
+        number = guard_cover(&old, driver->io, driver->descriptor, block->address, block->size, saved);
+    }
+    guard_free(&old);
+    return number;
 }
 
-/* The front page, the headers, the rest: in the order in which they are written. */
 static trajlog_status write_batch_journal(struct driver *driver, const struct journal_blocks *others,
                                           const struct journal_blocks *headers)
 {
-    struct journal_blocks batch = {0};
+    struct journal_blocks saved = {0};
     struct journal_identity identity = {.sequence = driver->front.sequence + 1};
     memcpy(identity.file_id, driver->front.file_id, sizeof identity.file_id);
     memcpy(identity.boot_id, driver->boot_id, sizeof identity.boot_id);
-    trajlog_status status = add_front(driver, &batch);
-    const struct journal_blocks *parts[] = {headers, others};
-    for (size_t part = 0; part < 2; part++)
-        for (size_t i = 0; i < parts[part]->count && status == TRAJLOG_OK; i++) {
-            const struct journal_block *block = &parts[part]->block[i];
-            if (journal_blocks_add(&batch, block->address, block->data, block->size) == NULL)
-                status = freeze(driver, ENOMEM, "a batch");
-        }
-    if (status == TRAJLOG_OK) {
-        int number = journal_write(&driver->journal, JOURNAL_BATCH, &identity, &batch);
-        if (number != 0) status = freeze(driver, number, "writing the journal");
-        /* Nothing was applied yet, and now nothing will be: it must not be completed by anybody. */
-        if (number != 0) journal_remove(&driver->journal);
-    }
-    journal_blocks_free(&batch);
-    return status;
+    int number = save_batch(driver, others, headers, &saved);
+    if (number == 0) number = journal_write(&driver->journal, JOURNAL_BATCH, &identity, &saved);
+    journal_blocks_free(&saved);
+    return number == 0 ? TRAJLOG_OK : freeze(driver, number, "writing the journal");
 }
 
 static trajlog_status apply_batch(struct driver *driver, struct journal_blocks *others, struct journal_blocks *headers)
 {
     TRY(select_blocks(driver, false, others));
-    TRY(select_blocks(driver, true, headers));
+    TRY(select_headers(driver, headers));
     TRY(make_room(driver));
     TRY(sync_file(driver));
     TRY(guard_held(driver));
@@ -514,6 +525,13 @@ static trajlog_status apply_batch(struct driver *driver, struct journal_blocks *
     TRY(write_front(driver));
     TRY(write_headers(driver, headers));
     return write_blocks(driver, others);
+}
+
+/* After a failure: the disk may still take what it has had before. If not, the next open does this. */
+static void take_back_batch(const struct driver *driver)
+{
+    enum journal_finding finding;
+    journal_recover(driver->io, driver->path, driver->descriptor, false, &finding, NULL);
 }
 
 static trajlog_status publish_batch(struct driver *driver)
@@ -537,8 +555,10 @@ trajlog_status driver_publish(struct driver *driver, enum commit_level level, st
     if (is_frozen(driver)) return driver_error(driver, error);
     trajlog_status status = TRAJLOG_INVALID_STATE;
     if (driver->phase == PHASE_NEW) status = publish_new(driver, level);
-    else if (driver->phase == PHASE_BATCH) status = publish_batch(driver);
-    else return error_set(error, status, 0, "%s is published already", driver->path);
+    else if (driver->phase == PHASE_BATCH) {
+        status = publish_batch(driver);
+        if (status != TRAJLOG_OK) take_back_batch(driver);
+    } else return error_set(error, status, 0, "%s is published already", driver->path);
     driver->space.commits++;
     driver->counts.commits++;
     return status == TRAJLOG_OK ? TRAJLOG_OK : driver_error(driver, error);

@@ -32,6 +32,8 @@ enum {
 enum { SEGMENT_SEQUENCE = 8, SEGMENT_ORDINAL = 16, SEGMENT_COUNT = 24, SEGMENT_BYTES = 32, SEGMENT_BLOCKS = 40 };
 enum { BLOCK_HEADER = 16, CHECKSUM_SIZE = 8 };
 
+#define PAGE 4096
+
 /* Metadata only: a journal has some tens of kilobytes; this bounds what a damaged length can make us allocate. */
 #define LARGEST_JOURNAL (UINT64_C(1) << 32)
 
@@ -360,14 +362,24 @@ trajlog_status journal_inspect(const struct driver_io *io, const char *path, int
     return status;
 }
 
+/* Backwards, page by page. A write goes forwards, and can be cut between two pages only. So what a batch has written is
+ * taken back through the states that led there. */
+static int write_backwards(const struct driver_io *io, int descriptor, const struct journal_block *block)
+{
+    int number = 0;
+    for (uint64_t end = block->size; end > 0 && number == 0;) {
+        uint64_t on_page = (block->address + end - 1) % PAGE + 1, size = on_page < end ? on_page : end;
+        end -= size;
+        number = io_write_all(io, descriptor, block->data + end, size, block->address + end);
+    }
+    return number;
+}
+
 static trajlog_status write_blocks(const struct driver_io *io, const char *path, int descriptor,
                                    const struct journal_blocks *blocks, struct error *error)
 {
     int number = 0;
-    for (size_t i = 0; i < blocks->count && number == 0; i++) {
-        const struct journal_block *block = &blocks->block[i];
-        number = io_write_all(io, descriptor, block->data, block->size, block->address);
-    }
+    for (size_t i = blocks->count; i-- > 0 && number == 0;) number = write_backwards(io, descriptor, &blocks->block[i]);
     if (number == 0) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_IO_ERROR, number, "cannot apply the journal %s" JOURNAL_SUFFIX, path);
 }

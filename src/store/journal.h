@@ -14,7 +14,7 @@
 #define JOURNAL_SUFFIX ".journal"
 
 enum journal_kind {
-    /* A batch that is about to be written, or was written in part: always to be completed. */
+    /* The state before a batch, which is about to be written, or was written in part: always to be gone back to. */
     JOURNAL_BATCH = 1,
     /* The state of the last synced commit. The file has gone on since, without sync, in an order that survives a killed
      * process: to be gone back to only after a power loss. */

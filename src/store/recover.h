@@ -1,4 +1,4 @@
-/* Finishing what a killed writer left of a file, in the file itself: what its journal completes or undoes, the hole
+/* Finishing what a killed writer left of a file, in the file itself: what its journal takes back, the hole
  * behind what it holds, the files beside it. Takes the HDF5 lock itself; rows and groups are not its business. */
 #ifndef STORE_RECOVER_H
 #define STORE_RECOVER_H

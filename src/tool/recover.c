@@ -36,7 +36,7 @@ static void print_recovery(const char *path, const trajlog_recovery *recovery)
         return;
     }
     printf(": recovered");
-    if (recovery->journal == TRAJLOG_JOURNAL_NEEDED) printf(", with an update that its journal completed or undid");
+    if (recovery->journal == TRAJLOG_JOURNAL_NEEDED) printf(", with an update that its journal took back");
     if (recovery->removed_bytes > 0)
         printf(", and cut by %lld bytes that held nothing", (long long)recovery->removed_bytes);
     putchar('\n');
@@ -52,8 +52,9 @@ int tool_recover(int argc, char **argv)
         .parser = parse,
         .args_doc = "FILE",
         .doc =
-            "Finish what a writer that was killed has left: complete or undo an update by its journal, cut FILE to "
-            "what it holds, remove what lies beside it. No row is lost, and a file that was closed is not touched. "
+            "Finish what a writer that was killed has left: take back an update that was cut, by its "
+            "journal, cut FILE to what it holds, remove what lies beside it. No row is lost, and a file that was "
+            "closed is not touched. "
             "FILE can be read and resumed without this.\v"
             "The exit status is 0 if FILE is in order now, 1 if it cannot be brought into order, or is being written, "
             "and 2 if the command line is not understood, or FILE is not there."};

@@ -59,10 +59,23 @@ def is_directory(operations):
 class Disk:
     """What a file system holds, and what of it would survive a power loss."""
 
-    def __init__(self, directories):
-        self.directories = directories
+    def __init__(self, directories=()):
+        self.directories = set(directories)
         self.names, self.durable_names, self.name_changes = {}, {}, []
         self.content, self.durable, self.changes = {}, {}, {}
+
+    def load(self, paths):
+        """Takes over real files, as they are now: what is recorded of them from here on can be applied."""
+        for path in map(str, paths):
+            inode = os.stat(path).st_ino
+            with open(path, "rb") as file:
+                self.content[inode] = bytearray(file.read())
+            self.durable[inode], self.changes[inode] = bytearray(self.content[inode]), []
+            self.names[path] = self.durable_names[path] = inode
+
+    def fingerprint(self):
+        """The same for the same files with the same content."""
+        return hash(tuple((path, bytes(self.content[inode])) for path, inode in sorted(self.names.items())))
 
     def apply(self, operation):
         word = operation[0]
@@ -107,7 +120,9 @@ class Disk:
             os.unlink(os.path.join(directory, entry))
         for path, inode in (self.names if names is None else names).items():
             with open(os.path.join(directory, os.path.basename(path)), "wb") as file:
-                file.write(contents[inode])
+                # What lies ahead of the end are zeros, and much.
+                file.write(contents[inode].rstrip(b"\0"))
+                file.truncate(len(contents[inode]))
 
     def lose_power(self, random, directory):
         """Of what was not synced any part arrives: names in any subset, writes in any subset of their sectors."""
@@ -144,10 +159,11 @@ class Disk:
         return content
 
 
-def kill_states(operations):
+def kill_states(operations, disk=None):
     """Yields (number of operations, marks, disk) after each operation, and inside each write between pages. The disk is
     one object, that goes on changing."""
-    disk, marks = Disk(is_directory(operations)), []
+    disk, marks = disk or Disk(), []
+    disk.directories |= is_directory(operations)
     for number, operation in enumerate(operations):
         if operation[0] == "write":
             _, inode, offset, data = operation
@@ -161,3 +177,13 @@ def kill_states(operations):
             marks.append(operation[1])
         elif operation[0] not in ("close", "sync"):
             yield number + 1, marks, disk
+
+
+def distinct_kill_states(operations, disk=None):
+    """The same, but of states that follow each other without a difference, in marks or files, only the first."""
+    last = None
+    for number, marks, disk in kill_states(operations, disk):
+        this = (tuple(marks), disk.fingerprint())
+        if this != last:
+            yield number, marks, disk
+        last = this

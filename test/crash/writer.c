@@ -304,6 +304,27 @@ static void load_tail(struct dataset *column, hsize_t rows)
     NEED(H5Sclose(to));
 }
 
+/* In its place, if it is there: what is added to a header and taken out of it moves what else is in it. */
+static void note_restart(void)
+{
+    unsigned number = (unsigned)options.restart;
+    if (NEED(H5Aexists(file, "restart")) == 0) {
+        put_number(file, "restart", number);
+        return;
+    }
+    hid_t attribute = NEED(H5Aopen(file, "restart", H5P_DEFAULT));
+    NEED(H5Awrite(attribute, H5T_NATIVE_UINT, &number));
+    NEED(H5Aclose(attribute));
+}
+
+/* Whoever restarts has seen the rows up to the restart step. */
+static void lacks_rows(int g, hsize_t rows, hsize_t wanted)
+{
+    fprintf(stderr, "g%d has %llu rows where a resume is to keep %llu\n", g, (unsigned long long)rows,
+            (unsigned long long)wanted);
+    exit(6);
+}
+
 static trajlog_status resume(const char *path, const struct driver_io *io, struct error *error)
 {
     TRY(driver_open(&driver, path, io, error));
@@ -311,15 +332,15 @@ static trajlog_status resume(const char *path, const struct driver_io *io, struc
     NEED(H5Pset_cache(list, 0, 521, 0, 1));
     file = NEED(H5Fopen(path, H5F_ACC_RDWR, list));
     NEED(H5Pclose(list));
-    put_number(file, "restart", (unsigned)options.restart);
-    NEED(H5Adelete(file, "restart"));
+    note_restart();
     NEED(H5Fstart_swmr_write(file));
     open_datasets();
     for (int g = 0; g < GROUPS; g++) {
         struct series *group = &groups[g];
         hsize_t wanted = (hsize_t)(options.restart / group->every + 1);
         group->rows = row_count(group->column[0].dataset);
-        if (group->rows > wanted) group->rows = wanted;
+        if (group->rows < wanted) lacks_rows(g, group->rows, wanted);
+        group->rows = wanted;
         for (size_t i = 0; i < group->column_count; i++) load_tail(&group->column[i], group->rows);
         set_rows(group);
     }

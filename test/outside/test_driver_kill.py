@@ -3,6 +3,8 @@ a synthetic writer (test/crash/writer.c).
 
 TRAJLOG_KILLS          random kills; by default 30
 TRAJLOG_CRASH_RUNS     recorded runs, each state of which is opened; by default 1
+TRAJLOG_CRASH_TWICE    of the states of a resume that is killed, how many are resumed, recorded, and killed in each state
+                       again; by default 3
 TRAJLOG_POWER_STATES   power losses; by default 300
 TRAJLOG_FAULTS         failing operations; by default 150
 TRAJLOG_SEED           where the random numbers begin; by default 1
@@ -20,7 +22,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
 from crash_judge import check_prefix, judge, rows_through  # noqa: E402
-from crash_replay import Disk, is_directory, kill_states, read_log  # noqa: E402
+from crash_replay import Disk, distinct_kill_states, is_directory, kill_states, read_log  # noqa: E402
 
 SEED = int(os.environ.get("TRAJLOG_SEED", 1))
 REPORTS = ("shown", "published", "resumed", "flushed", "synced", "closed")
@@ -80,9 +82,14 @@ def kill_writer(command, seconds):
     return reports(output)
 
 
+def last_step(rows):
+    """The last one that all groups have passed; -1 if there is none."""
+    return min(rows["g0"] - 1, rows["g1"] * 3 - 1, rows["g2"] * 7 - 1) if rows else -1
+
+
 def restart_step(rows, random_numbers):
     """A step that all groups have passed, not long ago; None if there is none."""
-    last = min(rows["g0"] - 1, rows["g1"] * 3 - 1, rows["g2"] * 7 - 1) if rows else -1
+    last = last_step(rows)
     return max(0, last - random_numbers.randrange(40)) if last >= 0 else None
 
 
@@ -146,6 +153,60 @@ def test_every_state_between_two_writes_opens(writer, run, tmp_path):
                 raise AssertionError(f"{options}, operation {operation} of {len(operations)}") from failure
             states += 1
         assert states > 300
+
+
+def kill_again(operations, disk, state, restart):
+    """Each state of a resume, recorded on this disk. Before it is done, what it was to keep is there."""
+    states = 0
+    for operation, marks, now in distinct_kill_states(operations, disk):
+        now.write_out(state)
+        rows = check_prefix(state / "run.h5", marks)
+        for name, least in rows_through(restart).items():
+            assert rows[name] >= least, (operation, name, rows, restart)
+        states += 1
+    return states
+
+
+def record_resume(writer, run, path, options, restart, log):
+    """Takes these files up; returns the operations, and the disk as it was before."""
+    disk = Disk()
+    disk.load(path.parent.iterdir())
+    run(writer, path, *options, f"steps={restart + 4}", f"restart={restart}", f"log={log}", "abandon=1")
+    return read_log(log), disk
+
+
+def test_whatever_a_killed_resume_shows_can_be_resumed(writer, run, tmp_path):
+    """Killed in a resume, looked at, and resumed at the last step that is there, then or after another kill: nothing that
+    was seen is lost. The resume that is killed drops rows, so that its being completed later would be seen."""
+    record_in, state_in, again_in = (tmp_path / name for name in ("record", "state", "again"))
+    for number in range(amount("TRAJLOG_CRASH_RUNS", 1)):
+        for directory in (record_in, state_in, again_in):
+            directory.mkdir(exist_ok=True)
+            clear(directory)
+        random_numbers = random.Random(SEED + number)
+        path, again = record_in / "run.h5", again_in / "run.h5"
+        options = [f"seed={random_numbers.randrange(10**6)}", "commit=1", f"sync={random_numbers.choice([0, 5])}",
+                   f"tiny={random_numbers.randrange(2)}"]
+        run(writer, path, *options, "steps=22", f"log={tmp_path}/1.log", "abandon=1")
+        run(writer, path, *options, "steps=11", "restart=8", f"log={tmp_path}/2.log", "abandon=1")
+        before = read_log(tmp_path / "1.log")
+        operations, seen, twice = before + read_log(tmp_path / "2.log"), set(), 0
+        states = [state for state, _, _ in distinct_kill_states(operations) if state > len(before)]
+        chosen = set(random_numbers.sample(states, min(amount("TRAJLOG_CRASH_TWICE", 3), len(states))))
+        for operation, _, disk in distinct_kill_states(operations):
+            if operation <= len(before):
+                continue
+            disk.write_out(again_in)
+            restart = last_step(judge(again))
+            try:
+                resumed, disk_before = record_resume(writer, run, again, options, restart, tmp_path / "3.log")
+                assert judge(again) == rows_through(restart + 3), restart
+                if operation in chosen:
+                    twice += kill_again(resumed, disk_before, state_in, restart)
+            except Exception as failure:
+                raise AssertionError(f"{options}, operation {operation - len(before)} of the resume") from failure
+            seen.add(restart)
+        assert {21, 8} <= seen and len(states) > 50 and twice > 50 * (len(chosen) > 0), (seen, len(states), twice)
 
 
 def test_a_power_loss_leads_back_to_the_synced_commit(writer, recover, run, tmp_path):

@@ -219,11 +219,11 @@ def test_every_state_of_a_resume_has_the_old_rows_or_the_new(store_run, tmp_path
             continue
         disk.write_out(state)
         amid = not any(mark.startswith("resumed") for mark in marks)
-        # Where fields are added, texts are replaced, which is complete when the journal has been applied, and the
+        # Where fields are added, texts are replaced, which is undone when the journal has been applied, and the
         # datasets of a group are on several pages, so that some may have the rows of a commit that others have not.
         rows, thirds = check_log(state / "run.h5", grown="add" in resumed) or (0, 0)
         if amid:
-            # Of each group; the journal completes what is done for some.
+            # Of each group; the journal takes back what is done for some.
             assert rows in allowed and thirds in {(rows + 2) // 3 for rows in allowed}, (number, rows, thirds)
             seen.add(rows)
         else:
@@ -257,7 +257,7 @@ def check_checkpoint(path, marks, number, resumed_from):
     step = newest_checkpoint(path)
     taken = [int(mark.split()[1]) for mark in marks if mark.startswith("checkpoint")]
     if number >= resumed_from and not any(mark.startswith("resumed") for mark in marks):
-        # Amid the batch, which the journal completes, either may be the old one.
+        # Amid the batch, which the journal takes back, either may be the new one.
         assert step in (11, 8) and rows in (12, 9), (number, step, rows)
     else:
         least = taken[-1] if taken else -1

@@ -158,7 +158,7 @@ static void a_base_is_for_power_losses_only(void **state)
     assert_int_equal(inspect(false, 3), JOURNAL_NEEDED);
 }
 
-static void a_batch_is_always_completed_unless_the_file_went_on(void **state)
+static void a_batch_is_always_taken_back_unless_the_file_went_on(void **state)
 {
     (void)state;
     struct journal_identity identity = identity_now();
@@ -329,7 +329,7 @@ static const struct CMUnitTest tests[] = {
     FILE_TEST(the_front_page_comes_back),
     FILE_TEST(no_journal_is_no_error),
     FILE_TEST(a_base_is_for_power_losses_only),
-    FILE_TEST(a_batch_is_always_completed_unless_the_file_went_on),
+    FILE_TEST(a_batch_is_always_taken_back_unless_the_file_went_on),
     FILE_TEST(a_journal_of_another_file_is_left_alone),
     FILE_TEST(recovery_writes_the_blocks_and_removes_the_journal),
     FILE_TEST(recovery_leaves_a_file_that_is_in_order),
