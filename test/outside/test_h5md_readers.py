@@ -692,6 +692,15 @@ def test_lammps_log_opens_in_mdanalysis(run, build, need, root, tmp_path, mdanal
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
+def test_the_document_lists_the_units_that_mdanalysis_knows(root, mdanalysis):
+    from MDAnalysis.coordinates.H5MD import H5MDReader
+
+    text = (root / "doc" / "interop.md").read_text()
+    for quantity, units in H5MDReader._unit_translation.items():
+        row = re.search(rf"^\| {quantity} \| (.*) \|$", text, re.MULTILINE).group(1)
+        assert set(re.findall("`(.*?)`", row)) == set(units)
+
+
 def test_the_document_names_tests_that_exist(root):
     text = (root / "doc" / "interop.md").read_text()
     sources = [*(root / "test" / "outside").glob("test_*.py"), *(root / "test" / "unit").glob("test_*.c")]

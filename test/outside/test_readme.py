@@ -65,6 +65,16 @@ def test_c_snippets(compile_and_run, run_file, root):
         compile_and_run(c_program(program))
 
 
+def test_c_snippets_of_interop(compile_and_run, root, run, build, tmp_path):
+    programs = snippets(root / "doc" / "interop.md", "c")
+    assert programs
+    for program in programs:
+        compile_and_run(c_program(program))
+    assert "BROKEN" not in run(build / "trajlog", "check", "--h5md", tmp_path / "water.h5md")
+    with h5py.File(tmp_path / "water.h5md") as file:
+        assert list(file["parameters/vmd_structure/bond_to"]) == [2, 3]
+
+
 def test_the_program_that_goes_on(compile_and_run, root, tmp_path):
     """Ended early and started again, it leaves the rows of a run that was not."""
     program = next(c_program(text) for text in snippets(root / "README.md", "c") if "trajlog_restore" in text)

@@ -1,6 +1,6 @@
-/* What programs that cannot be installed for the tests ask of an H5MD file: VMD's plugin, GROMACS 2026, NOMAD's parser
- * and VOTCA, as read in their sources. Each test opens a log as that program does, and expects what it expects: exact
- * types, shapes and equal lengths. Plain libhdf5, so that nothing of ours stands between. */
+/* What programs ask of an H5MD file: VMD's plugin, GROMACS 2026 and NOMAD's parser, which cannot be installed for the
+ * tests, as read in their sources; and VOTCA, which not every machine has. Each test opens a log as that program does, and
+ * expects what it expects: exact types, shapes and equal lengths. Plain libhdf5, so that nothing of ours stands between. */
 #include <hdf5.h>
 #include <libgen.h>
 #include <stdbool.h>
