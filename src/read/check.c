@@ -307,6 +307,8 @@ static trajlog_status check_slot(struct check *check, const struct scan_group *g
     if (status == TRAJLOG_OK && check->report.checkpoints++ == 0) check->report.checkpoint_step = slot->step;
     /* Its writer may be replacing it just now, and so often that no second look would help. */
     if (status == TRAJLOG_INVALID_FILE && check->condition.writer_is_alive) return TRAJLOG_OK;
+    /* A power loss while the older one was replaced leaves it torn, and the newer one whole. */
+    if (status == TRAJLOG_INVALID_FILE && check->report.checkpoints > 0) return TRAJLOG_OK;
     return take_note_of(check, group, NULL, status, &problem, error);
 }
 
