@@ -158,7 +158,7 @@ $(BUILD)/test/%: test/unit/%.c $(BUILD)/libtrajlog-internal.a
 # Programs that crash, and look inside: test/crash/NAME.c makes build/test/crash/NAME.
 $(BUILD)/test/crash/%: test/crash/%.c $(BUILD)/libtrajlog-internal.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) $(TEST_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) $(TEST_CFLAGS) $(DEPENDENCIES) $< $(filter %.a,$^) -o $@ $(LDFLAGS) $(LIBS)
 
 # Programs that black-box tests run: test/programs/NAME.c makes build/test/programs/NAME, linked as a user's would be.
 # Those to be killed are in test/campaign.

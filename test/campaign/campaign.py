@@ -22,7 +22,6 @@ import tempfile
 import time
 import traceback
 
-import h5py
 import numpy
 
 import examples
@@ -188,7 +187,7 @@ class SyntheticCase:
 
     def resume(self):
         """Takes the file up at a step that it has, or at the start; what comes then has another salt."""
-        last, salt = self.last_step(), self.chance.getrandbits(63)
+        last, salt = verdict.last_step(self.path, self.state.plan), self.chance.getrandbits(63)
         restart, begin = "start", self.state.plan.first
         if last is not None and self.chance.random() < 0.9:
             restart = self.chance.choice([last, self.chance.randint(begin, last)])
@@ -196,11 +195,6 @@ class SyntheticCase:
         words = [f"resume={restart}", f"first={begin}", f"salt={salt}"]
         self.count("resumed")
         self.run_once(self.state.resumed(begin, salt), words, WAYS_OF_RESUMES, None if restart == "start" else restart)
-
-    def last_step(self):
-        with h5py.File(self.path, "r") as file:
-            actual = int(file.attrs.get("actual_steps", 0))
-        return actual - 1 if actual > self.state.plan.first else None
 
     def run_once(self, new, words, ways, kept=None):
         """Runs the writer, which is to bring the file into a new state, and judges it. Rows of all steps up to `kept`
@@ -264,11 +258,14 @@ class SyntheticCase:
 # Many cases
 
 
-def run_case(build, seed, number, keep, again=0.1):
-    """Runs a case in a directory of its own, which stays if it was kept or something was violated."""
+def run_case(build, seed, number, keep, again=0.1, wholes=None):
+    """Runs a case in a directory of its own, which stays if it was kept or something was violated. `wholes` is where
+    uninterrupted runs are, for all cases."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix=f"trajlog-{seed}-{number}-", dir=keep))
-    kind = examples.ExampleCase if number % 5 == 4 else SyntheticCase
-    case = kind(build, directory, seed, number, again)
+    if number % 5 == 4:
+        case = examples.ExampleCase(build, directory, seed, number, again, wholes)
+    else:
+        case = SyntheticCase(build, directory, seed, number, again)
     try:
         case.run()
     except Exception as error:
@@ -301,11 +298,12 @@ class Totals:
 def run_campaign(build, seed, count, jobs, keep=None, first=0, again=0.1, tell=None):
     """Cases until `count` processes were killed. A judge that dies, which h5py must not, is a violation too."""
     totals, number = Totals(), first
-    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+    with tempfile.TemporaryDirectory(prefix="trajlog-wholes-", dir=keep) as name, \
+            concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         waiting = set()
         while waiting or totals.kills < count and len(totals.violations) < ENOUGH:
             while len(waiting) < 2 * jobs and totals.kills + len(waiting) < count and len(totals.violations) < ENOUGH:
-                waiting.add(pool.submit(run_case, build, seed, number, keep, again))
+                waiting.add(pool.submit(run_case, build, seed, number, keep, again, pathlib.Path(name)))
                 number += 1
             done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:

@@ -15,8 +15,6 @@ import subprocess
 import sys
 import tempfile
 
-import h5py
-
 import plans
 import verdict
 
@@ -119,15 +117,9 @@ def fill_with_log(build, plan, path, room):
     return rows
 
 
-def last_step(path, plan):
-    with h5py.File(path, "r") as file:
-        actual = int(file.attrs.get("actual_steps", 0))
-    return actual - 1 if actual > plan.first else None
-
-
 def resume(build, plan, path, room, may_fail):
     """Goes on behind the last step that is in the file, for some steps. They may have room in the file as it is."""
-    last = last_step(path, plan)
+    last = verdict.last_step(path, plan)
     restart, begin = ("start", plan.first) if last is None else (last, last + 1)
     plan.count = begin - plan.first + 60
     plan.write(room.directory.parent / "plan")

@@ -43,11 +43,12 @@ class Report:
     def __init__(self, text):
         self.lines = text.split("\n")[:-1]
         self.created = self.logged = self.closing = self.closed = False
-        self.flushed = self.dropped = self.failed = self.checkpointed = None
+        self.flushed = self.synced = self.dropped = self.failed = self.checkpointed = None
         for line in self.lines:
             word, _, rest = line.strip().partition(" ")
-            if word in ("flushed", "checkpointed"):
+            if word in ("flushed", "synced", "checkpointed"):
                 self.flushed = int(rest)
+                self.synced = self.synced if word == "flushed" else int(rest)
                 self.checkpointed = int(rest) if word == "checkpointed" else self.checkpointed
             elif word == "closing":
                 self.closing, self.dropped = True, int(rest)
@@ -132,18 +133,38 @@ def check_reported(plan, group, steps, report, drops):
             "but missing:", missing[:5].tolist())
 
 
-def check_checkpoints(plan, file, report, salts):
+def wrong_in_slot(plan, where, slot, salts):
+    """The name of a dataset that is not as it was logged."""
+    step = where["step"][slot:slot + 1]
+    if not same_bytes(where["time"][slot:slot + 1], plan.time(step)):
+        return "time"
+    for field in plan.checkpoint.fields:
+        if not same_bytes(where[field.name][slot:slot + 1], plans.frame_bytes(field, salts(step), step)):
+            return field.name
+    return None
+
+
+def is_torn(where, group, slot):
+    """Whether the slot's checksum is wrong, FNV-1a of all its bytes."""
+    names = ["sequence", "step", "time", *(field.name for field in group.fields)]
+    value = 0xcbf29ce484222325
+    for byte in b"".join(numpy.ascontiguousarray(where[name][slot:slot + 1]).tobytes() for name in names):
+        value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+    return value != int(where["checksum"][slot])
+
+
+def check_checkpoints(plan, file, report, salts, after_power_loss):
     """Those that count as complete are right; the newest is at least the last one reported, and no older than a row's
     step behind it. Returns their steps, the newest first."""
     where, group = file["checkpoint"], plan.checkpoint
     order = [slot for slot in numpy.argsort(-where["sequence"][()]) if where["sequence"][slot] > 0]
-    steps = where["step"][()][order]
-    for slot, step in zip(order, steps):
-        one = numpy.array([step])
-        require(same_bytes(where["time"][slot:slot + 1], plan.time(one)), "time of the checkpoint of step", step)
-        for field in group.fields:
-            expected = plans.frame_bytes(field, salts(one), one)
-            require(same_bytes(where[field.name][slot:slot + 1], expected), "checkpoint of step", step, field.name)
+    steps = where["step"][()]
+    wrong = {slot: what for slot in order if (what := wrong_in_slot(plan, where, slot, salts))}
+    if after_power_loss and (wrong or (numpy.diff(steps[order]) >= 0).any()):
+        order = [slot for slot in order if not is_torn(where, group, slot)]
+    for slot in order:
+        require(slot not in wrong, wrong.get(slot), "of the checkpoint of step", steps[slot])
+    steps = steps[order]
     require((numpy.diff(steps) < 0).all(), "steps of the checkpoints, newest first:", steps)
     if report.checkpointed is not None:
         require(len(steps) and steps[0] >= report.checkpointed, "checkpoints of the steps", steps, "; reported",
@@ -179,9 +200,17 @@ def plan_of(path):
         return schema["metadata"].get("plan"), rows
 
 
-def check_log(path, plan, report, salts=None):
+def last_step(path, plan):
+    """The last step that the file has anything of; None if there is none."""
+    with h5py.File(path, "r") as file:
+        actual = int(file.attrs.get("actual_steps", 0))
+    return actual - 1 if actual > plan.first else None
+
+
+def check_log(path, plan, report, salts=None, after_power_loss=False):
     """Raises Violation, or whatever is wrong. Returns the number of rows of each group; None if there are no groups.
-    `salts` gives the salts of steps, where they are not all the same."""
+    `salts` gives the salts of steps, where they are not all the same. After a power loss, a checkpoint may be torn, which
+    its checksum tells."""
     salts = salts or (lambda steps: plan.once_salt)
     with h5py.File(path, "r") as file:
         require(file.attrs["trajlog_version"] == 1, "trajlog_version")
@@ -203,8 +232,8 @@ def check_log(path, plan, report, salts=None):
             check_reported(plan, group, steps, report, drops)
         check_last_step(plan, file, report)
         if plan.checkpoint:
-            check_checkpoints(plan, file, report, salts)
-        if report.closed:
+            check_checkpoints(plan, file, report, salts, after_power_loss)
+        if report.closed and report.dropped is not None:
             require(drops[:, 2].sum() == report.dropped, "dropped", drops[:, 2].sum(), "but counted", report.dropped)
         return rows
 
@@ -246,12 +275,18 @@ def check_with_our_tool(build, path):
     require(result.returncode == 0, "trajlog check:", result.returncode, result.stdout[-500:], result.stderr[-500:])
 
 
-def check_with_our_reader(build, path):
-    """Our reader gives the same bytes as h5py."""
+def read_with_our_reader(build, path):
+    """The number of rows and the CRC of each dataset, by (group, field)."""
     ours = {}
     for line in run_quietly(build / "test/campaign/read_log", path).splitlines():
         group, field, rows, crc = line.split()
         ours[group, field] = int(rows), int(crc, 16)
+    return ours
+
+
+def check_with_our_reader(build, path):
+    """Our reader gives the same bytes as h5py."""
+    ours = read_with_our_reader(build, path)
     with h5py.File(path, "r") as file:
         for name in json.loads(file.attrs.get("group_names", "[]")):
             group, paths = file[name], json.loads(file[name].attrs["paths"])

@@ -8,8 +8,9 @@
  * The 64-bit word k of a field's frame is mix(mix(mix(salt + field) + step) + k) & mask, where `field` is the field's
  * number in the whole plan; what a word makes of elements, set_field says. plans.py computes the same.
  *
- * Lines: "created", "logged STEP" (the first one; all, if the plan says so), "flushed STEP" (all steps up to it),
- * "checkpointed STEP", "closing DROPPED", "closed", "failed NUMBER MESSAGE". Each is written when the call has returned.
+ * Lines: "created", "logged STEP" (the first one; all, if the plan says so), "flushed STEP" or "synced STEP" (all steps
+ * up to it), "checkpointed STEP", "closing DROPPED", "closed", "failed NUMBER MESSAGE". Each is written when the call has
+ * returned.
  * Exit status: 0, or the number of the status. */
 #include <errno.h>
 #include <inttypes.h>
@@ -65,6 +66,9 @@ static void fail(const char *what, const char *why)
     exit(100);
 }
 
+/* Sees each line before it is printed; for those that include this file. */
+static void (*on_tell)(const char *line);
+
 /* One line by one write, so that a kill leaves whole lines. */
 __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 {
@@ -75,6 +79,7 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
     va_end(arguments);
     if (length >= (int)sizeof line) length = (int)sizeof line - 1;
     line[length - 1] = '\n';
+    if (on_tell != NULL) on_tell(line);
     if (write(STDOUT_FILENO, line, (size_t)length) != length) exit(101);
 }
 
@@ -314,7 +319,7 @@ static trajlog_status secure(const struct plan *plan, trajlog_writer *log, int64
     }
     if (status == TRAJLOG_OK && plan->sync_every > 0 && step % plan->sync_every == 0) {
         status = trajlog_sync(log);
-        if (status == TRAJLOG_OK) tell("flushed %" PRId64 " ", step);
+        if (status == TRAJLOG_OK) tell("synced %" PRId64 " ", step);
     }
     if (status != TRAJLOG_OK || plan->flush_every == 0 || step % plan->flush_every != 0) return status;
     status = trajlog_flush(log);

@@ -31,7 +31,8 @@ struct recorder {
     long at;    /* the operation that fails, from 1 on */
     long count; /* operations so far */
     int failures;
-    bool no_sync; /* every sync fails */
+    bool no_sync;                                            /* every sync fails */
+    const void *(*as_logged)(const void *data, size_t size); /* what is logged instead of what was written */
 };
 
 static inline bool recorder_fails(struct recorder *recorder)
@@ -97,9 +98,13 @@ static inline ssize_t recorder_write(void *context, int descriptor, const void *
     if (recorder->mode == FAULT_SHORT && recorder->count == recorder->at && size > 1) size /= 2;
     ssize_t done = driver_io_system.write(NULL, descriptor, data, size, offset);
     if (done > 0 && recorder->log != NULL) {
+        /* Another thread may have a mark to set. */
+        flockfile(recorder->log);
         recorder_log(recorder, "write %llu %lld %lld\n", recorder_inode(descriptor), (long long)offset,
                      (long long)done);
-        fwrite(data, 1, (size_t)done, recorder->log);
+        fwrite(recorder->as_logged != NULL ? recorder->as_logged(data, (size_t)done) : data, 1, (size_t)done,
+               recorder->log);
+        funlockfile(recorder->log);
     }
     return done;
 }
