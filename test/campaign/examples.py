@@ -1,6 +1,8 @@
 """Cases with the example programs: md_argon and mc_gcmc, killed, against the same run uninterrupted."""
 
+import contextlib
 import json
+import os
 import random
 import subprocess
 
@@ -49,8 +51,8 @@ def can_resume(program):
 class ExampleCase:
     """A run that is killed; some of them are resumed, killed again, and at last run to their end."""
 
-    def __init__(self, build, directory, seed, number, again=0.1):
-        self.build, self.directory, self.again = build, directory, again
+    def __init__(self, build, directory, seed, number, again=0.1, wholes=None):
+        self.build, self.directory, self.again, self.wholes = build, directory, again, wholes or directory
         self.chance = random.Random(f"{seed} {number}")
         self.path, self.whole = directory / "run.h5", directory / "whole.h5"
         self.result = campaign.Result(number, "", 0, 0)
@@ -60,7 +62,7 @@ class ExampleCase:
         program, arguments = random_arguments(self.chance)
         self.result.what = f"{program} {' '.join(arguments)}; "
         command = [self.build / "examples" / program, *arguments, "--quiet"]
-        subprocess.run([*command, "--out", self.whole], check=True, stdin=subprocess.DEVNULL, timeout=campaign.LONGEST)
+        self.run_whole(command)
         config = self.directory / "config.json"
         config.write_text(json.dumps(random_config(self.chance)))
         command += ["--config", config, "--out", self.path]
@@ -70,8 +72,18 @@ class ExampleCase:
         self.kill(command, campaign.Moment(self.chance))
         if resumes and self.chance.random() < self.again:
             self.go_on([*command, "--resume"])
-        self.whole.unlink()
         self.count("examples")
+
+    def run_whole(self, command):
+        """The uninterrupted run, which cases with the same arguments share."""
+        shared = self.wholes / "".join([command[0].name, *command[1:]])
+        if not shared.exists():
+            own = self.directory / "whole.new"
+            subprocess.run([*command, "--out", own], check=True, stdin=subprocess.DEVNULL, timeout=campaign.LONGEST)
+            with contextlib.suppress(FileExistsError):
+                os.link(own, shared)
+            own.unlink()
+        os.link(shared, self.whole)
 
     def go_on(self, command):
         for _ in range(self.chance.randint(0, 3)):

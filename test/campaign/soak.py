@@ -4,8 +4,8 @@ was; prints seeds and counts.
 
     soak.py --build BUILD --state FILE [--kills 10000] [--power 100000] [--seed S] [--jobs J]
 
-What was done is in FILE; remove it to begin anew. Power losses are those of the tests of the commit driver and of resumes
-(test/outside), each part with a seed of its own. Exit status 0: nothing was violated."""
+What was done is in FILE; remove it to begin anew. One half of the power losses are those of power.py, the others those of
+the commit driver's tests (test/outside). Exit status 0: nothing was violated."""
 
 import argparse
 import collections
@@ -18,9 +18,10 @@ import sys
 import time
 
 import campaign
+import power
 
 KILLS_AT_ONCE = 250
-STATES_AT_ONCE = 1000
+STATES_AT_ONCE = 2000
 OUTSIDE = pathlib.Path(__file__).resolve().parent.parent / "outside"
 # A third of the kills hit a run that was killed before.
 AGAIN = 0.35
@@ -31,7 +32,7 @@ class Progress:
 
     def __init__(self, path, seed):
         self.path = path
-        self.data = {"seed": seed, "next_case": 0, "power_states": 0, "seconds": 0, "totals": {}, "violations": []}
+        self.data = {"seed": seed, "next_case": 0, "power_states": 0, "next_recording": 0, "seconds": 0, "totals": {}, "violations": []}
         if path.exists():
             self.data = json.loads(path.read_text(encoding="utf-8"))
 
@@ -53,8 +54,9 @@ class Progress:
         self.data["violations"] += totals.violations
         self.save()
 
-    def add_states(self, count, failures):
+    def add_states(self, count, next_recording, failures):
         self.data["power_states"] += count
+        self.data["next_recording"] = next_recording
         self.data["violations"] += failures
         self.save()
 
@@ -64,23 +66,27 @@ class Progress:
                 f"{len(self.data['violations'])} violations in {self.data['seconds']:.0f} s ({totals})")
 
 
-def lose_power(build, seed, jobs):
-    """A part of the power losses; returns how many there were, and what failed."""
+def lose_power(build, seed, jobs, first):
+    """A part of the power losses; returns how many there were, the next recording's number, and what failed."""
+    driver = lose_power_of_driver(build, seed + first)
+    states, number, _, failures = power.run_recordings(build, seed, STATES_AT_ONCE, jobs, first=first)
+    output, _ = driver.communicate()
+    if driver.returncode != 0:
+        failures.append(f"power loss, TRAJLOG_SEED={seed + first} TRAJLOG_POWER_STATES={STATES_AT_ONCE}: "
+                        f"{output[-3000:]}")
+    return states + STATES_AT_ONCE, number, failures
+
+
+def lose_power_of_driver(build, seed):
+    """Those of the driver alone, which are a test too."""
     environment = {**os.environ, "TRAJLOG_BUILD": str(build), "TRAJLOG_SEED": str(seed),
                    "TRAJLOG_POWER_STATES": str(STATES_AT_ONCE)}
-    failures, processes = [], []
-    for name in "test_driver_kill.py", "test_resume_store.py":
-        command = [sys.executable, "-B", "-m", "pytest", "-q", "-o", "timeout=3000", "-o", "cache_dir=/dev/null", "-p",
-                   "no:cacheprovider", OUTSIDE / name, "-k", "power_loss"]
-        processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, text=True,
-                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
-        if jobs == 1:
-            processes[-1].wait()
-    for process in processes:
-        output, _ = process.communicate()
-        if process.returncode != 0:
-            failures.append(f"power loss, TRAJLOG_SEED={seed} TRAJLOG_POWER_STATES={STATES_AT_ONCE}: {output[-3000:]}")
-    return 2 * STATES_AT_ONCE, failures
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-o", "timeout=3000", "-p", "no:cacheprovider",
+               OUTSIDE / "test_driver_kill.py", "-k", "power_loss"]
+    if place := power.memory():
+        command.append(f"--basetemp={place}/trajlog-soak-{os.getpid()}")
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
 
 
 def tell_violation(result, _):
@@ -95,7 +101,8 @@ def main():
     parser.add_argument("--kills", type=int, default=10000)
     parser.add_argument("--power", type=int, default=100000)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--jobs", type=int, default=2)
+    # Most of the time, a case waits.
+    parser.add_argument("--jobs", type=int, default=4 * os.cpu_count())
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().getrandbits(31)
     progress, build = Progress(arguments.state, seed), arguments.build.resolve()
@@ -107,8 +114,8 @@ def main():
             progress.add_kills(campaign.run_campaign(build, progress.data["seed"], count, arguments.jobs,
                                                      first=progress.data["next_case"], again=AGAIN, tell=tell_violation))
         if progress.data["power_states"] < arguments.power:
-            part = progress.data["seed"] + progress.data["power_states"]
-            progress.add_states(*lose_power(build, part, arguments.jobs))
+            progress.add_states(*lose_power(build, progress.data["seed"], arguments.jobs,
+                                            progress.data["next_recording"]))
         progress.data["seconds"] += time.monotonic() - begin
         progress.save()
         print(progress, flush=True)
