@@ -109,6 +109,10 @@ class Wrong(Exception):
     """The file opens, and shows what was not written."""
 
 
+class Useless(Exception):
+    """It cannot be told whether the file is right."""
+
+
 def read_h5py(path, _):
     with h5py.File(path, "r") as file:
         position, step = file["position"], file["step"][()]
@@ -139,12 +143,12 @@ def read_lammps(path, whole):
     """As programs do that read text: frame by frame, each as many lines as it says. A frame that is cut is an error."""
     with open(path, "rb") as file, open(whole, "rb") as other:
         for number in range(FRAMES):
-            text = file.read(size := frame_bytes(other))
+            other_text = other.read(size := frame_bytes(other))
+            if not other_text:
+                raise Useless("the uninterrupted run is too short")
+            text = file.read(size)
             if not text:
                 return number
-            other_text = other.read(size)
-            if len(other_text) < size:
-                raise RuntimeError("the uninterrupted run is too short")
             if len(text) < size and other_text.startswith(text):
                 raise OSError(f"frame {number} is cut")
             if text != other_text:
@@ -213,6 +217,7 @@ KINDS = [
     Kind("HDF5 (h5py), default format, `flush()`", python_writer("h5py"), read_h5py),
     Kind("the same, longer runs", python_writer("h5py"), read_h5py, longest=15.0),
     Kind("HDF5 (h5py), `libver='latest'`, `flush()`", python_writer("h5py latest"), read_h5py),
+    Kind("the same, after `h5clear -s`", python_writer("h5py latest"), read_h5py, ("h5clear", "-s")),
     Kind("HDF5 (h5py), SWMR writer, `flush()`", python_writer("h5py swmr"), read_h5py),
     Kind("the same, after `h5clear -s`", python_writer("h5py swmr"), read_h5py, ("h5clear", "-s")),
     Kind("GSD", python_writer("gsd"), read_gsd, is_there=has_gsd),
@@ -272,6 +277,8 @@ def look(kind, path, whole, outcome):
         outcome.frames = kind.read(path, whole)
     except Wrong as error:
         outcome.wrong = str(error)
+    except Useless:
+        raise
     except Exception as error:  # whatever another program's reader says
         outcome.error = f"{type(error).__name__}: {error}"
 
@@ -305,7 +312,7 @@ def versions():
                                     capture_output=True, text=True, check=False).stdout.strip())
     if shutil.which("lmp"):
         lines = subprocess.run(["lmp", "-h"], capture_output=True, text=True, check=False).stdout.splitlines()
-        texts += [line.split(" - ")[-1] if " - " in line else line for line in lines if "Simulator" in line][:1]
+        texts += ["LAMMPS " + line.split("Simulator - ")[1] for line in lines if "Simulator - " in line][:1]
     return ", ".join(text for text in texts if text)
 
 
