@@ -58,6 +58,7 @@
 #include "store/front_page.h"
 #include "store/guard.h"
 #include "store/journal.h"
+#include "store/read_ahead.h"
 #include "store/space.h"
 
 /* How far the file is ahead of its announced end: an eighth of it, within these bounds, or more if it grows fast. */
@@ -106,6 +107,7 @@ struct driver {
     struct guard guard;
     struct journal journal;
     struct rereading rereading;
+    struct read_ahead ahead;
 
     struct error failure;
     struct driver_counts counts;
@@ -470,13 +472,13 @@ static trajlog_status publish_new(struct driver *driver, enum commit_level level
     TRY(stay_ahead(driver));
     TRY(write_front(driver));
     if (level == COMMIT_SYNCED) TRY(sync_file(driver));
-    if (driver->io->rename(driver->io->context, driver->new_path, driver->path) != 0)
-        return freeze(driver, errno, "renaming the new file to its name");
+    int number = io_rename(driver->io, driver->new_path, driver->path);
+    if (number != 0) return freeze(driver, number, "renaming the new file to its name");
     driver->phase = PHASE_ROWS;
     driver->base_end = space_begin_pages(&driver->space);
     driver->changed = true;
-    if (driver->io->remove(driver->io->context, driver->journal.path) != 0 && errno != ENOENT)
-        return freeze(driver, errno, "removing the old journal");
+    number = io_remove(driver->io, driver->journal.path);
+    if (number != 0 && number != ENOENT) return freeze(driver, number, "removing the old journal");
     return level == COMMIT_SYNCED ? make_base(driver) : TRAJLOG_OK;
 }
 
@@ -600,8 +602,9 @@ static int name_copy(struct driver *driver, const char *copy, bool replace)
 {
     const struct driver_io *io = driver->io;
     if (!replace) {
-        if (io->link(io->context, copy, driver->path) == 0) return io->remove(io->context, copy) == 0 ? 0 : errno;
-        if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) return errno;
+        int number = io_link(io, copy, driver->path);
+        if (number == 0) return io_remove(io, copy);
+        if (number != EPERM && number != EOPNOTSUPP && number != ENOSYS && number != EMLINK) return number;
         /* A file system without hard links; others who keep to our lock cannot come between. */
         int existing = io_open(io, driver->path, O_RDONLY);
         if (existing < 0 && errno != ENOENT) return errno;
@@ -610,7 +613,7 @@ static int name_copy(struct driver *driver, const char *copy, bool replace)
             return EEXIST;
         }
     }
-    return io->rename(io->context, copy, driver->path) == 0 ? 0 : errno;
+    return io_rename(io, copy, driver->path);
 }
 
 trajlog_status driver_show(struct driver *driver, bool replace, struct error *error)
@@ -622,7 +625,7 @@ trajlog_status driver_show(struct driver *driver, bool replace, struct error *er
     if (copy == NULL) return error_set(error, TRAJLOG_OUT_OF_MEMORY, ENOMEM, "cannot create %s", driver->path);
     int number = write_copy(driver, copy);
     if (number == 0) number = name_copy(driver, copy, replace);
-    if (number != 0) driver->io->remove(driver->io->context, copy);
+    if (number != 0) (void)io_remove(driver->io, copy);
     free(copy);
     if (number == EEXIST) return error_set(error, TRAJLOG_FILE_EXISTS, number, "%s exists already", driver->path);
     if (number != 0) return error_set(error, TRAJLOG_IO_ERROR, number, "cannot create %s", driver->path);
@@ -687,11 +690,12 @@ void driver_destroy(struct driver *driver)
         return;
     }
     if (driver->phase == PHASE_NEW && driver->new_path != NULL && !is_forked_copy(driver))
-        driver->io->remove(driver->io->context, driver->new_path);
+        (void)io_remove(driver->io, driver->new_path);
     close_descriptor(driver);
     journal_close(&driver->journal);
     journal_blocks_free(&driver->held);
     guard_free(&driver->guard);
+    read_ahead_free(&driver->ahead);
     space_free(&driver->space);
     free(driver->path);
     free(driver->new_path);
@@ -819,23 +823,35 @@ static bool is_read_in_vain(struct rereading *reading, H5FD_mem_t type, haddr_t 
     return false;
 }
 
+/* What libhdf5 has written lies over what is in the file. */
+static void overlay(struct driver *driver, uint64_t address, void *data, size_t size)
+{
+    struct journal_block superblock = {.address = 0, .size = sizeof driver->superblock, .data = driver->superblock};
+    struct journal_blocks front = {.block = &superblock, .count = 1};
+    journal_blocks_overlay(&driver->held, address, size, data);
+    journal_blocks_overlay(&front, address, size, data);
+}
+
+/* A read that fails freezes the file too. libhdf5 gets along with that, but for headers: see header.h. */
 static herr_t call_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, haddr_t address, size_t size, void *data)
 {
     (void)transfer_list;
     struct driver *driver = driver_of(file);
     if (is_read_in_vain(&driver->rereading, type, address, size)) {
-        if (driver->phase != PHASE_READING) freeze(driver, EIO, "reading damaged metadata");
+        freeze(driver, EIO, "reading damaged metadata");
         return -1;
     }
     int number = io_read_all(driver->io, driver->descriptor, data, size, address);
-    if (number != 0) {
-        if (driver->phase != PHASE_READING) freeze(driver, number, "a read");
-        return -1;
+    if (number == 0) {
+        overlay(driver, address, data, size);
+        if (type == H5FD_MEM_OHDR)
+            number =
+                read_ahead_header(&driver->ahead, driver->io, driver->descriptor, &driver->held, address, data, size);
     }
-    struct journal_block superblock = {.address = 0, .size = sizeof driver->superblock, .data = driver->superblock};
-    struct journal_blocks front = {.block = &superblock, .count = 1};
-    journal_blocks_overlay(&driver->held, address, size, data);
-    journal_blocks_overlay(&front, address, size, data);
+    if (number == 0) return 0;
+    freeze(driver, number, "a read");
+    if (type != H5FD_MEM_OHDR || !read_ahead_recall(&driver->ahead, address, data, size)) return -1;
+    overlay(driver, address, data, size);
     return 0;
 }
 
@@ -859,6 +875,9 @@ static herr_t call_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, had
     }
     if (type != H5FD_MEM_DRAW && size <= SPACE_PAGE && address / SPACE_PAGE != (address + size - 1) / SPACE_PAGE)
         driver->counts.straddles++;
+    /* Without memory for the copy nothing more is written: so no header is without one when a read of it fails. */
+    if (type == H5FD_MEM_OHDR && read_ahead_written(&driver->ahead, address, data, size, true) != 0)
+        freeze(driver, ENOMEM, "holding back metadata");
     if (!is_frozen(driver)) {
         if (is_written_at_once(driver, type, address)) {
             driver->changed = true; /* raw data that is rewritten in place is synced even if no metadata changes */
@@ -959,35 +978,34 @@ static trajlog_status open_failed(struct error *error, int number, const char *a
     return error_set(error, status, number, "cannot %s %s", action, path);
 }
 
+/* What a kill, or a disk that failed, left of a file that had no name yet. */
+static trajlog_status remove_leftover(const struct driver_io *io, const char *path, const char *suffix,
+                                      struct error *error)
+{
+    char *name = path_with_suffix(path, suffix);
+    if (name == NULL) return error_set(error, TRAJLOG_OUT_OF_MEMORY, ENOMEM, "cannot open %s", path);
+    int number = io_remove(io, name);
+    free(name);
+    if (number == 0 || number == ENOENT) return TRAJLOG_OK;
+    return error_set(error, TRAJLOG_IO_ERROR, number, "cannot remove %s%s", path, suffix);
+}
+
 trajlog_status driver_create(struct driver **driver, const char *path, const struct driver_io *io, struct error *error)
 {
     *driver = NULL;
     struct driver *made = make_driver(path, io, PHASE_NEW, error);
     if (made == NULL) return TRAJLOG_OUT_OF_MEMORY;
-    made->descriptor = io_open(made->io, made->new_path, O_RDWR | O_CREAT | O_TRUNC);
-    if (made->descriptor < 0) {
-        trajlog_status status = open_failed(error, errno, "create", path);
+    /* What a failed creation may have left is another name of the file at `path`, so it is not written on. */
+    trajlog_status status = remove_leftover(made->io, path, FIRST_SUFFIX, error);
+    if (status == TRAJLOG_OK) made->descriptor = io_open(made->io, made->new_path, O_RDWR | O_CREAT | O_TRUNC);
+    if (status == TRAJLOG_OK && made->descriptor < 0) status = open_failed(error, errno, "create", path);
+    if (status != TRAJLOG_OK) {
         made->phase = PHASE_READING; /* nothing was made, so nothing is removed */
         driver_destroy(made);
         return status;
     }
     make_file_id(made->front.file_id);
     *driver = made;
-    return TRAJLOG_OK;
-}
-
-/* What a kill left of a file that had no name yet. */
-static trajlog_status remove_leftovers(const struct driver_io *io, const char *path, struct error *error)
-{
-    const char *suffixes[] = {NEW_SUFFIX, FIRST_SUFFIX};
-    for (size_t i = 0; i < 2; i++) {
-        char *name = path_with_suffix(path, suffixes[i]);
-        if (name == NULL) return error_set(error, TRAJLOG_OUT_OF_MEMORY, ENOMEM, "cannot open %s", path);
-        int number = io->remove(io->context, name) == 0 ? 0 : errno;
-        free(name);
-        if (number != 0 && number != ENOENT)
-            return error_set(error, TRAJLOG_IO_ERROR, number, "cannot remove %s%s", path, suffixes[i]);
-    }
     return TRAJLOG_OK;
 }
 
@@ -1026,7 +1044,8 @@ static trajlog_status open_existing(struct driver *driver, struct error *error)
     enum journal_finding finding;
     driver->descriptor = io_open(driver->io, driver->path, O_RDWR);
     if (driver->descriptor < 0) return open_failed(error, errno, "open", driver->path);
-    TRY(remove_leftovers(driver->io, driver->path, error));
+    TRY(remove_leftover(driver->io, driver->path, NEW_SUFFIX, error));
+    TRY(remove_leftover(driver->io, driver->path, FIRST_SUFFIX, error));
     TRY(journal_recover(driver->io, driver->path, driver->descriptor, false, &finding, error));
     TRY(read_front(driver, error));
     /* What is allocated from here on lies behind all that is committed. */

@@ -92,12 +92,21 @@ const struct driver_io driver_io_system = {
     .remove = system_remove,
 };
 
+/* A signal now and then is no failure; a call that is interrupted for ever must not hang the host. */
+#define MOST_INTERRUPTIONS 1000
+
+static bool is_interrupted(int *interruptions)
+{
+    return errno == EINTR && ++*interruptions <= MOST_INTERRUPTIONS;
+}
+
 int io_write_all(const struct driver_io *io, int descriptor, const void *data, size_t size, uint64_t offset)
 {
     const unsigned char *byte = data;
+    int interruptions = 0;
     while (size > 0) {
         ssize_t done = io->write(io->context, descriptor, byte, size, (off_t)offset);
-        if (done < 0 && errno == EINTR) continue;
+        if (done < 0 && is_interrupted(&interruptions)) continue;
         if (done < 0) return errno != 0 ? errno : EIO;
         /* A write of nothing is how some file systems say that there is no room. */
         if (done == 0) return ENOSPC;
@@ -109,9 +118,10 @@ int io_write_all(const struct driver_io *io, int descriptor, const void *data, s
 int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t size, uint64_t offset)
 {
     unsigned char *byte = data;
+    int interruptions = 0;
     while (size > 0) {
         ssize_t done = io->read(io->context, descriptor, byte, size, (off_t)offset);
-        if (done < 0 && errno == EINTR) continue;
+        if (done < 0 && is_interrupted(&interruptions)) continue;
         if (done < 0) return errno != 0 ? errno : EIO;
         if (done == 0) break;
         byte += done, offset += (uint64_t)done, size -= (size_t)done;
@@ -122,25 +132,49 @@ int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t s
 
 int io_open(const struct driver_io *io, const char *path, int flags)
 {
-    int descriptor;
+    int descriptor, interruptions = 0;
     do descriptor = io->open(io->context, path, flags, 0666);
-    while (descriptor < 0 && errno == EINTR);
+    while (descriptor < 0 && is_interrupted(&interruptions));
     return descriptor;
 }
 
 int io_truncate(const struct driver_io *io, int descriptor, uint64_t size)
 {
-    int result;
+    int result, interruptions = 0;
     do result = io->truncate(io->context, descriptor, (off_t)size);
-    while (result != 0 && errno == EINTR);
+    while (result != 0 && is_interrupted(&interruptions));
     return result == 0 ? 0 : errno;
 }
 
 int io_sync(const struct driver_io *io, int descriptor, bool data_only)
 {
-    int result;
+    int result, interruptions = 0;
     do result = io->sync(io->context, descriptor, data_only);
-    while (result != 0 && errno == EINTR);
+    while (result != 0 && is_interrupted(&interruptions));
+    return result == 0 ? 0 : errno;
+}
+
+int io_rename(const struct driver_io *io, const char *from, const char *to)
+{
+    int result, interruptions = 0;
+    do result = io->rename(io->context, from, to);
+    while (result != 0 && is_interrupted(&interruptions));
+    return result == 0 ? 0 : errno;
+}
+
+int io_link(const struct driver_io *io, const char *from, const char *to)
+{
+    int result, interruptions = 0;
+    do result = io->link(io->context, from, to);
+    while (result != 0 && is_interrupted(&interruptions));
+    return result == 0 ? 0 : errno;
+}
+
+int io_remove(const struct driver_io *io, const char *path)
+{
+    int result, interruptions = 0;
+    do result = io->remove(io->context, path);
+    while (result != 0 && is_interrupted(&interruptions));
     return result == 0 ? 0 : errno;
 }
 

@@ -29,12 +29,17 @@ extern const struct driver_io driver_io_system;
 int io_write_all(const struct driver_io *io, int descriptor, const void *data, size_t size, uint64_t offset);
 int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t size, uint64_t offset);
 
-/* As open, but never EINTR. */
+/* An interrupted call is made again, up to a thousand times: then it has failed with EINTR. */
+
+/* As open. */
 int io_open(const struct driver_io *io, const char *path, int flags);
 
-/* 0 or an errno; never EINTR. */
+/* 0 or an errno. */
 int io_truncate(const struct driver_io *io, int descriptor, uint64_t size);
 int io_sync(const struct driver_io *io, int descriptor, bool data_only);
+int io_rename(const struct driver_io *io, const char *from, const char *to);
+int io_link(const struct driver_io *io, const char *from, const char *to);
+int io_remove(const struct driver_io *io, const char *path);
 
 /* Makes the names in the directory of `path` durable; 0 or an errno. */
 int io_sync_directory(const struct driver_io *io, const char *path);

@@ -194,8 +194,8 @@ int journal_append(struct journal *journal, const struct journal_blocks *blocks)
 
 int journal_remove(struct journal *journal)
 {
-    if (journal->io->remove(journal->io->context, journal->path) != 0 && errno != ENOENT)
-        return failed(journal, "remove", errno);
+    int removed = io_remove(journal->io, journal->path);
+    if (removed != 0 && removed != ENOENT) return failed(journal, "remove", removed);
     journal->named = false;
     return failed(journal, "sync the directory", io_sync_directory(journal->io, journal->path));
 }

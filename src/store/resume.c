@@ -132,6 +132,12 @@ trajlog_status resume_check_log(struct store *store)
         status = check_version(store, file);
         H5Fclose(file);
     }
+    /* What libhdf5 says of a read that failed has no errno. */
+    struct error cause = {.status = TRAJLOG_OK};
+    if (driver_error(reading, &cause) != TRAJLOG_OK) {
+        store->failure = cause;
+        status = cause.status;
+    }
     driver_destroy(reading);
     return status;
 }
