@@ -16,8 +16,10 @@
  * dataset's first dimension.
  *
  * Errors. Every call that can fail returns a trajlog_status, and leaves a message that names file, group and field.
- * The first error of a log sticks: declarations need no checks of their own, the next trajlog_log returns it. The
- * library never prints, aborts, exits or installs a signal handler.
+ * The first error of a log sticks: declarations need no checks of their own, the next trajlog_log returns it. Refused
+ * calls of which it is said that they do not stick change nothing, and the log goes on. A NULL where a log, reader, group
+ * or field is wanted is INVALID_ARGUMENT; there is nothing that it could stick to. The library never prints, aborts,
+ * exits or installs a signal handler.
  *
  * Threads. The calls on one log, and on one reader, belong to one thread at a time; different logs and readers are
  * independent. trajlog_get_statistics may be called from any thread. libhdf5 itself is entered under one process-wide
@@ -363,8 +365,14 @@ TRAJLOG_API trajlog_status trajlog_create(trajlog_writer **log, const char *path
 TRAJLOG_API trajlog_status trajlog_resume(trajlog_writer **log, const char *path, int64_t step,
                                           const trajlog_options *options);
 
-/* Adds a group. `name`: 1 to 255 bytes of UTF-8 without control characters and '/', not "." or "..", not "trajlog".
- * Returns NULL on failure; the error sticks to the log. Adding to NULL does nothing, so the checks can wait.
+/* All calls of this section and the next are for the time before the first trajlog_log; only views and orders may be
+ * changed later. They touch no file. An error sticks, one that comes too late (INVALID_STATE) too; where a log carries an
+ * error, they return it. OUT_OF_MEMORY is always possible.
+ *
+ * Adds a group. `name`: 1 to 255 bytes of UTF-8 without control characters and '/', not "." or "..", not "trajlog" or
+ * "checkpoint"; in a log whose fields have roles not h5md, particles, observables, connectivity, parameters or
+ * h5md_series either. Returns NULL on failure; the error sticks to the log. Adding to NULL does nothing, so the checks can
+ * wait.
  * Errors: INVALID_ARGUMENT (name, frequency), DUPLICATE_NAME, INVALID_STATE (steps were logged already). */
 TRAJLOG_API trajlog_group *trajlog_add_group(trajlog_writer *log, const char *name, trajlog_frequency frequency);
 
@@ -376,18 +384,22 @@ TRAJLOG_API trajlog_group *trajlog_add_group(trajlog_writer *log, const char *na
 TRAJLOG_API trajlog_field *trajlog_add_field(trajlog_group *group, const char *name, trajlog_type type,
                                              trajlog_shape shape, const void *data, const char *unit);
 
-/* Binds the field to an array; may be called again at any time between steps, when the simulation reallocates.
- * `strides` (bytes, one per dimension; may be negative) describe arrays of structs, columns of larger arrays or Fortran
- * order; NULL: contiguous C order. Status: INVALID_ARGUMENT, or the log's sticking error. */
+/* Binds the field to an array; may be called again at any time between steps, when the simulation reallocates. The array
+ * stays the caller's, is read in trajlog_log (of trajlog_with_last: at each step) and never afterwards. `strides` (bytes,
+ * one per dimension; may be negative) describe arrays of structs, columns of larger arrays or Fortran order; NULL:
+ * contiguous C order. Status: INVALID_ARGUMENT, which sticks, or the log's sticking error. */
 TRAJLOG_API trajlog_status trajlog_bind(trajlog_field *field, const void *data, const ptrdiff_t *strides);
 
-/* The same for a Fortran-ordered array: the first dimension of the field's shape varies fastest in memory. */
+/* The same for a Fortran-ordered array: the first dimension of the field's shape varies fastest in memory. The file has it
+ * in C order, so that h5py shows the same indices as Fortran, counted from 0. */
 TRAJLOG_API trajlog_status trajlog_bind_fortran(trajlog_field *field, const void *data);
 
 /* Fills one frame of the field: writes the field's shape, in C order and in its element type, to `frame`. `state` is
  * trajlog_log_state's (NULL from trajlog_log). Returns 0, or not 0 on failure: then trajlog_log returns
- * CALLBACK_FAILED, that sticks, and nothing of the step is logged. Runs in the caller's thread. */
+ * CALLBACK_FAILED, that sticks, and nothing of the step is logged. Runs in the caller's thread. It must not call the log
+ * that it fills, and not keep `frame`. */
 typedef int (*trajlog_fill)(void *frame, const void *state, void *context);
+/* Instead of an array; may be called again between steps. Status: as trajlog_bind. */
 TRAJLOG_API trajlog_status trajlog_set_callback(trajlog_field *field, trajlog_fill fill, void *context);
 
 /* The element type in the file, where it differs from the one in memory: FLOAT64 -> FLOAT32, any integer -> any other
@@ -461,7 +473,8 @@ TRAJLOG_API trajlog_status trajlog_field_set_metadata_json(trajlog_field *field,
  *               MDANSE      element symbols (SPECIES_LABEL); lengths in nm
  *     ZNH5MD    ZnH5MD      species and edges in every frame, nothing   species in the group of position; static fields
  *                           static; observables of the particles group  stay out of /particles
- *     VECTOR    VOTCA       edges as the vector of the box's diagonal   edges [D], in the group of position
+ *     VECTOR    VOTCA       edges as the vector of the box's diagonal;  edges [D], in the group of position; units of
+ *                           takes all lengths for nm                    nm, or none
  *     STRICT    pyh5md      nothing                                     anything that H5MD allows
  *
  * The first particles group that is named is the main one: it is also linked as `all`, `trajectory` and `system`, where
@@ -482,7 +495,8 @@ TRAJLOG_API trajlog_status trajlog_field_set_metadata_json(trajlog_field *field,
     X(PARTICLE, 10, "particle")          /* [N, ...] any: shown under the field's own name */                          \
     X(BOX_EDGES, 11, "box_edges")        /* [D, D] float, rows are the edge vectors; or [D], a cuboid's edges */       \
     X(OBSERVABLE, 12, "observable")      /* any shape: /observables/<name> */                                          \
-    X(BONDS, 13, "bonds")         /* [M, 2 or more] integer: /connectivity/<name>, rows are tuples of particles */     \
+    X(BONDS, 13, "bonds")         /* [M, 2 or more] integer: /connectivity/<name>, rows are tuples of particles, */    \
+                                  /* counted from 0; pairs of a `once` group also where VMD looks for bonds */         \
     X(PARAMETER, 14, "parameter") /* any: /parameters/<name>, such as vmd_structure/resname */
 
 typedef enum trajlog_role {
@@ -494,7 +508,8 @@ typedef enum trajlog_role {
 
 /* Says what a field is. `particles` names the particles group that it belongs to; NULL: "all". Shape and type must be
  * the role's; a unit must be spelled as readers know it: factors separated by blanks, signed powers, "kJ mol-1 nm-1";
- * none at all stands for reduced units. What several fields must agree on is checked when the first step is logged.
+ * none at all stands for reduced units. What several fields must agree on is checked when the first step is logged:
+ * INVALID_ARGUMENT or DUPLICATE_NAME, which sticks, and says what to do. TRAJLOG_ROLE_NONE takes a role away.
  * Status: INVALID_ARGUMENT (role, name, shape, type; unit, with the spelling that was probably meant), INVALID_STATE. */
 TRAJLOG_API trajlog_status trajlog_set_role(trajlog_field *field, trajlog_role role, const char *particles);
 
@@ -505,8 +520,8 @@ TRAJLOG_API trajlog_status trajlog_set_role(trajlog_field *field, trajlog_role r
 TRAJLOG_API trajlog_status trajlog_set_boundary(trajlog_writer *log, const char *particles, int32_t dimension,
                                                 const int32_t *periodic);
 
-/* Names a species: the number that fields of the role SPECIES hold, its symbol, 1 to 15 bytes, and its atomic number (0:
- * none). All go to /parameters/vmd_structure, where VMD looks, in the order of the calls.
+/* Names a species: the number that fields of the role SPECIES hold, its symbol, 1 to 15 bytes, and its atomic number, up to
+ * 111 (0: none). All go to /parameters/vmd_structure, where VMD looks, in the order of the calls.
  * Status: INVALID_ARGUMENT, DUPLICATE_NAME (the number), INVALID_STATE. */
 TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t species, const char *symbol,
                                                int32_t atomic_number);
@@ -550,7 +565,8 @@ TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[
  * ------------------------------------------------------------------------------------------------------------------ */
 
 /* Logs a step: for each group that is due, copies its fields into the queue; when it returns, the caller may change its
- * arrays. Costs a copy: no allocation and no HDF5 call, except the first time, when the configuration is applied, the
+ * arrays. On disk afterwards: what the latest commit has put there, which may be without this step; see trajlog_flush.
+ * Costs a copy: no allocation and no HDF5 call, except the first time, when the configuration is applied, the
  * groups are made in the file, `once` groups are written and the worker starts. After it no declaration is accepted: one
  * that comes too late is refused with INVALID_STATE, and that sticks, so that the next trajlog_log ends the log.
  *
@@ -560,18 +576,19 @@ TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[
  * Status: the log's sticking error, if there is one (a failed worker among them); INVALID_ARGUMENT (time not finite,
  * no log), NOT_INCREASING, OUT_OF_RANGE, QUEUE_FULL, TIMED_OUT, INVALID_STATE (it would have to wait for the worker, and
  * this thread holds trajlog_hdf5_lock; or the log is that of the parent process), none of which sticks; CALLBACK_FAILED;
- * at the first step also MISSING_VIEW, INVALID_ARGUMENT (queue_bytes has no room for a frame), INVALID_CONFIG,
- * SCHEMA_MISMATCH, OUT_OF_MEMORY, IO_ERROR, HDF5_ERROR.
+ * at the first step also, all sticking, MISSING_VIEW, INVALID_ARGUMENT (queue_bytes has no room for a frame; roles that do
+ * not fit together), DUPLICATE_NAME (in the H5MD tree), INVALID_CONFIG, SCHEMA_MISMATCH, OUT_OF_MEMORY, IO_ERROR,
+ * HDF5_ERROR.
  * A step that was OUT_OF_RANGE can be logged again when the caller has mended its data. If that does not happen, the step
  * is lost: the log goes on, and trajlog_close returns the first such loss, if nothing else failed. */
 TRAJLOG_API trajlog_status trajlog_log(trajlog_writer *log, int64_t step, double time);
 /* The same, with a state that is handed to callbacks and predicates. */
 TRAJLOG_API trajlog_status trajlog_log_state(trajlog_writer *log, int64_t step, double time, const void *state);
 
-/* Returns when all accepted frames are in the file and a reader that opens it now sees them.
+/* Returns when all accepted frames are in the file: a reader that opens it now sees them, and they survive a killed process.
  * Status: the log's sticking error; INVALID_STATE if this thread holds trajlog_hdf5_lock. */
 TRAJLOG_API trajlog_status trajlog_flush(trajlog_writer *log);
-/* Returns when all accepted frames are synced. Status: the same. */
+/* Returns when all accepted frames are synced: they survive a power loss too. Status: the same. */
 TRAJLOG_API trajlog_status trajlog_sync(trajlog_writer *log);
 
 /* Checkpoints: the states that a run can go on from. The file keeps the two newest, in full precision; while one is
@@ -684,7 +701,7 @@ typedef struct trajlog_field_info {
     int32_t significant_digits; /* likewise */
 } trajlog_field_info;
 
-/* A range of frames that were given up because the queue was full. */
+/* A range of steps whose frames were given up because the queue was full. */
 typedef struct trajlog_drop {
     int64_t first_step, last_step; /* both inclusive */
     int64_t frames;                /* that were due between them */
@@ -730,7 +747,7 @@ TRAJLOG_API int32_t trajlog_find_group(const trajlog_reader *reader, const char 
 TRAJLOG_API int32_t trajlog_find_field(const trajlog_reader *reader, const char *group, const char *field);
 
 /* The ranges of dropped frames, oldest first; at most `capacity` of them into `drops` (may be NULL with 0).
- * *count is how many there are. */
+ * *count is how many there are. Status: INVALID_ARGUMENT, INVALID_FILE, HDF5_ERROR, IO_ERROR. */
 TRAJLOG_API trajlog_status trajlog_reader_drops(trajlog_reader *reader, trajlog_drop *drops, size_t capacity,
                                                 size_t *count);
 
@@ -745,7 +762,8 @@ typedef enum trajlog_rows_kind {
 
 #define TRAJLOG_ROWS_END INT64_MAX
 
-/* Which rows to read. Of a `once` group, only trajlog_all_rows and row 0 (or -1) exist. */
+/* Which rows to read. Of a `once` group, only trajlog_all_rows and row 0 (or -1) exist. Bad values are accepted by the
+ * functions below, and refused by the call that takes the rows. */
 typedef struct trajlog_rows {
     trajlog_rows_kind kind;
     int32_t reserved;
@@ -781,9 +799,11 @@ TRAJLOG_API trajlog_status trajlog_count_rows(trajlog_reader *reader, const char
  * dropped the rows meanwhile: refresh), INVALID_FILE, HDF5_ERROR, IO_ERROR. */
 TRAJLOG_API trajlog_status trajlog_read(trajlog_reader *reader, const char *group, const char *field, trajlog_rows rows,
                                         trajlog_type type, void *data, size_t bytes, int64_t *row_count);
-/* The same into memory that is allocated; free it with trajlog_free. *data is NULL on failure. */
+/* The same into memory that is allocated; free it with trajlog_free. *data is NULL on failure.
+ * Status: as trajlog_read; OUT_OF_MEMORY. */
 TRAJLOG_API trajlog_status trajlog_read_new(trajlog_reader *reader, const char *group, const char *field,
                                             trajlog_rows rows, trajlog_type type, void **data, int64_t *row_count);
+/* NULL does nothing. */
 TRAJLOG_API void trajlog_free(void *data);
 
 /* The series of one particle, or of several that are neighbours: as trajlog_read, but of each row only `particle_count`
@@ -818,7 +838,8 @@ typedef struct trajlog_request {
     void *data;
     size_t bytes;
 } trajlog_request;
-/* Reads the same rows of several fields. All or nothing is promised of the status only, not of the memory. */
+/* Reads the same rows of several fields, each as trajlog_read does. On failure, some of the memory may have been written
+ * to. Status: as trajlog_read. */
 TRAJLOG_API trajlog_status trajlog_read_fields(trajlog_reader *reader, const char *group, trajlog_rows rows,
                                                const trajlog_request *requests, size_t request_count,
                                                int64_t *row_count);
@@ -837,8 +858,10 @@ typedef struct trajlog_block {
 TRAJLOG_API trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_reader *reader, const char *group,
                                                trajlog_rows rows, const char *const *fields, const trajlog_type *types,
                                                size_t field_count, int64_t block_rows);
-/* The next block; it and its memory are the stream's, valid until the next call. TRAJLOG_END after the last. */
+/* The next block; it and its memory are the stream's, valid until the next call on it. Status: TRAJLOG_END after the last
+ * (*block stays as it was), and as trajlog_read. */
 TRAJLOG_API trajlog_status trajlog_stream_next(trajlog_stream *stream, trajlog_block *block);
+/* Sets *stream to NULL; NULL and a *stream that is NULL are OK. */
 TRAJLOG_API void trajlog_stream_close(trajlog_stream **stream);
 
 /* Reads the newest checkpoint that is complete, the other one where the newest is damaged: the fields requested, bit for
@@ -919,8 +942,9 @@ typedef struct trajlog_h5md_rule {
 typedef void (*trajlog_h5md_report)(const trajlog_h5md_rule *rule, void *context);
 
 /* Examines any HDF5 file, whoever wrote it, and reports each rule in turn. `root` is the group that the H5MD tree begins
- * at; NULL: the root group. Reads metadata, steps, times, ids and tuples, no other data. Any thread.
- * Status: NOT_FOUND (the file, the root), INVALID_ARGUMENT, INVALID_FILE (no HDF5), IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
+ * at; NULL: the root group. Reads metadata, steps, times, ids and tuples, no other data; opens no other file and loads no
+ * filter plugin, whatever the file says. Any thread.
+ * Status: OK, also where rules are broken; NOT_FOUND (the file, the root), INVALID_ARGUMENT, INVALID_FILE (no HDF5), IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
 TRAJLOG_API trajlog_status trajlog_check_h5md(const char *path, const char *root, trajlog_h5md_report report,
                                               void *context);
 
