@@ -31,17 +31,18 @@ struct recorder {
     long at;    /* the operation that fails, from 1 on */
     long count; /* operations so far */
     int failures;
-    bool no_sync;                                            /* every sync fails */
+    const char *failed; /* the first operation that failed: the name of its member */
+    bool no_sync;       /* every sync fails */
     const void *(*as_logged)(const void *data, size_t size); /* what is logged instead of what was written */
 };
 
-static inline bool recorder_fails(struct recorder *recorder)
+static inline bool recorder_fails(struct recorder *recorder, const char *operation)
 {
     recorder->count++;
     bool fails = (recorder->mode == FAULT_ONCE && recorder->count == recorder->at) ||
                  (recorder->mode == FAULT_ALWAYS && recorder->count >= recorder->at);
     if (!fails) return false;
-    recorder->failures++;
+    if (recorder->failures++ == 0) recorder->failed = operation;
     errno = recorder->number;
     return true;
 }
@@ -65,7 +66,7 @@ __attribute__((format(printf, 2, 3))) static inline void recorder_log(struct rec
 static inline int recorder_open(void *context, const char *path, int flags, mode_t mode)
 {
     struct recorder *recorder = context;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder_fails(recorder, "open")) return -1;
     int descriptor = driver_io_system.open(NULL, path, flags, mode);
     if (descriptor >= 0)
         recorder_log(recorder, "open %llu %s%s%s %s\n", recorder_inode(descriptor),
@@ -78,7 +79,7 @@ static inline int recorder_close(void *context, int descriptor)
 {
     struct recorder *recorder = context;
     recorder_log(recorder, "close %llu\n", recorder_inode(descriptor));
-    bool fails = recorder_fails(recorder);
+    bool fails = recorder_fails(recorder, "close");
     int number = errno, result = driver_io_system.close(NULL, descriptor);
     if (!fails) return result;
     errno = number;
@@ -87,14 +88,14 @@ static inline int recorder_close(void *context, int descriptor)
 
 static inline ssize_t recorder_read(void *context, int descriptor, void *data, size_t size, off_t offset)
 {
-    if (recorder_fails(context)) return -1;
+    if (recorder_fails(context, "read")) return -1;
     return driver_io_system.read(NULL, descriptor, data, size, offset);
 }
 
 static inline ssize_t recorder_write(void *context, int descriptor, const void *data, size_t size, off_t offset)
 {
     struct recorder *recorder = context;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder_fails(recorder, "write")) return -1;
     if (recorder->mode == FAULT_SHORT && recorder->count == recorder->at && size > 1) size /= 2;
     ssize_t done = driver_io_system.write(NULL, descriptor, data, size, offset);
     if (done > 0 && recorder->log != NULL) {
@@ -112,7 +113,7 @@ static inline ssize_t recorder_write(void *context, int descriptor, const void *
 static inline int recorder_truncate(void *context, int descriptor, off_t size)
 {
     struct recorder *recorder = context;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder_fails(recorder, "truncate")) return -1;
     int result = driver_io_system.truncate(NULL, descriptor, size);
     if (result == 0) recorder_log(recorder, "truncate %llu %lld\n", recorder_inode(descriptor), (long long)size);
     return result;
@@ -123,7 +124,7 @@ static inline int recorder_sync(void *context, int descriptor, bool data_only)
     struct recorder *recorder = context;
     (void)data_only;
     if (recorder->no_sync) errno = recorder->number;
-    if (recorder->no_sync || recorder_fails(recorder)) return -1;
+    if (recorder->no_sync || recorder_fails(recorder, "sync")) return -1;
     /* What is durable is for the log to say; the disk need not work for it. */
     recorder_log(recorder, "sync %llu\n", recorder_inode(descriptor));
     return 0;
@@ -132,7 +133,7 @@ static inline int recorder_sync(void *context, int descriptor, bool data_only)
 static inline int recorder_rename(void *context, const char *from, const char *to)
 {
     struct recorder *recorder = context;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder_fails(recorder, "rename")) return -1;
     int result = driver_io_system.rename(NULL, from, to);
     if (result == 0) recorder_log(recorder, "rename %s %s\n", from, to);
     return result;
@@ -141,7 +142,7 @@ static inline int recorder_rename(void *context, const char *from, const char *t
 static inline int recorder_link(void *context, const char *from, const char *to)
 {
     struct recorder *recorder = context;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder_fails(recorder, "link")) return -1;
     int result = driver_io_system.link(NULL, from, to);
     if (result == 0) recorder_log(recorder, "link %s %s\n", from, to);
     return result;
@@ -150,7 +151,7 @@ static inline int recorder_link(void *context, const char *from, const char *to)
 static inline int recorder_remove(void *context, const char *path)
 {
     struct recorder *recorder = context;
-    if (recorder_fails(recorder)) return -1;
+    if (recorder_fails(recorder, "remove")) return -1;
     int result = driver_io_system.remove(NULL, path);
     if (result == 0) recorder_log(recorder, "remove %s\n", path);
     return result;
