@@ -7,8 +7,9 @@
  * 100 moves: half of them displace a particle, a quarter insert one, a quarter delete one, with the acceptance rules of
  * D. Frenkel and B. Smit, Understanding Molecular Simulation, section 5.6. The box begins empty.
  *
- * A dataset's frames have one shape, so positions are logged up to a capacity: the first `count` places of a frame are
- * particles; in the others trajlog writes NaN, and -1 as the id. A run logs the steps 0, the initial state, to --steps, and repeats to the last bit. */
+ * A dataset's frames have one shape, so positions are logged with room for more: the first `count` places of a frame are
+ * particles; the others read as NaN, and -1 as the id. The room grows as the box fills. A run logs the steps 0, the
+ * initial state, to --steps, and repeats to the last bit. */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +29,7 @@
 #define CUTOFF           (2.5 * SIGMA)
 #define MOVES_PER_STEP   100
 #define MAXIMUM_CAPACITY 1000000
+#define ROOM             32 /* for particles, that the log begins with */
 
 struct arguments {
     int64_t steps, every, checkpoint, capacity;
@@ -218,7 +220,7 @@ static void declare_averages(trajlog_writer *log, struct simulation *now)
 
 static void declare_log(trajlog_writer *log, struct simulation *now, int64_t every)
 {
-    const int64_t n = now->capacity;
+    const int64_t n = now->capacity < ROOM ? now->capacity : ROOM;
     const trajlog_type real = TRAJLOG_FLOAT64;
 
     trajlog_group *init = trajlog_add_group(log, "init", trajlog_once());
@@ -228,6 +230,7 @@ static void declare_log(trajlog_writer *log, struct simulation *now, int64_t eve
 
     trajlog_group *trajectory = trajlog_add_group(log, "trajectory", trajlog_every(every));
     (void)trajlog_set_count(trajectory, &now->count);
+    (void)trajlog_limit_count(trajectory, now->capacity);
     add(trajectory, "position", real, TRAJLOG_SHAPE(n, 3), now->position, "nm", TRAJLOG_ROLE_POSITION);
     add(trajectory, "id", TRAJLOG_INT64, TRAJLOG_SHAPE(n), now->id, NULL, TRAJLOG_ROLE_ID);
     add(trajectory, "box", real, TRAJLOG_SHAPE(3, 3), now->box, "nm", TRAJLOG_ROLE_BOX_EDGES);

@@ -527,18 +527,35 @@ TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t spec
                                                int32_t atomic_number);
 
 /* Varying numbers of particles. All fields of the group that have a role of [N, ...] then have room for N particles, the
- * capacity, which a run cannot change: declare the most there can be. *count, 0 to N, says at each trajlog_log how many
- * there are. No more than these are read of an array that is bound, so that the simulation's own array may be shorter
- * than the capacity, grow, and be bound again; a callback fills all N places. What is no particle is written as NaN, as
- * -1 in the role ID, as 0 or "" elsewhere; TRAJLOG_COMPRESSION_DEFLATE makes it small. An int64 field "count" is added
- * to the group. H5MD asks for a field of the role ID in such a group. `count` is not owned.
- * Status: INVALID_ARGUMENT (NULL; a `once` group), DUPLICATE_NAME (a field is named "count"), INVALID_STATE.
- * trajlog_log then returns OUT_OF_RANGE, which does not stick, for a *count below 0 or above the capacity. */
+ * capacity, to begin with. *count says at each trajlog_log how many there are; who needs more room gets it: the capacity
+ * doubles until they fit. No more than *count are read of an array that is bound, so that the simulation's own array may
+ * be shorter than the capacity, grow, and be bound again; an array in Fortran order that has outgrown N is bound by
+ * trajlog_bind, with its strides. A callback has N places to fill, or *count if that is more, of which *count are taken.
+ * What is no particle reads as NaN, as -1 in the role ID, as 0 or "" elsewhere. An int64 field "count" is added to the
+ * group. H5MD asks for a field of the role ID in such a group. `count` is not owned.
+ *
+ * Growing. All the datasets with a capacity grow together, with the commit that has the first frame that needed it; older
+ * rows have padding in the new room. That takes no space: whole chunks of padding are not stored. But a chunk is as wide
+ * as the first N, and as many lie side by side, in memory too, as the particles take: an N near what is expected, rather
+ * too large than too small, reads and writes fastest. The call of trajlog_log that needs more room allocates memory: for
+ * larger frames in the queue, after it has waited, under every policy, until the queue is empty (INVALID_STATE, which
+ * does not stick, in a thread that holds trajlog_hdf5_lock). options.queue_bytes is exceeded only where a single frame
+ * needs it. No other call pays for it. A resumed run finds the capacity that the file has, whatever N it declares.
+ *
+ * A capacity does not grow where another group has fields of the same particles (trajlog_set_role), such as masses that are
+ * written once: they have N places. Nor does a checkpoint's field: it has the room it was declared with.
+ * Status: INVALID_ARGUMENT (NULL; a `once` group, a checkpoint), DUPLICATE_NAME (a field is named "count"), INVALID_STATE.
+ * trajlog_log then returns OUT_OF_RANGE, which does not stick, for a *count below 0, or above what the capacity can grow
+ * to; and INVALID_CONFIG at the first step if a configuration has switched the field "count" off. */
 TRAJLOG_API trajlog_status trajlog_set_count(trajlog_group *group, const int64_t *count);
+
+/* After trajlog_set_count: bounds the capacity, and *count. With `most` = N it does not grow.
+ * Status: INVALID_ARGUMENT (NULL, less than 1), INVALID_STATE (no count was set; steps were logged already). */
+TRAJLOG_API trajlog_status trajlog_limit_count(trajlog_group *group, int64_t most);
 
 /* The order of the particles: place k of a frame, in all fields of the group that have a role of [N, ...], is filled
  * from place order[k] of the caller's memory, so that frames are in the order of ids though the memory is not. `order`
- * has N entries (*count are read, in a group of varying number), 0 to N - 1 each; it is read at each trajlog_log, and
+ * has N entries, 0 to N - 1 each (in a group of varying number *count are read, and N is the capacity); it is read at each trajlog_log, and
  * not owned. NULL: as in memory. May be called between steps. A callback's frame is permuted too.
  * Status: INVALID_ARGUMENT. trajlog_log then returns OUT_OF_RANGE, which does not stick, for an entry out of range. */
 TRAJLOG_API trajlog_status trajlog_set_order(trajlog_group *group, const int64_t *order);
@@ -569,6 +586,7 @@ TRAJLOG_API trajlog_status trajlog_box_from_lengths_angles(const double lengths[
  * Costs a copy: no allocation and no HDF5 call, except the first time, when the configuration is applied, the
  * groups are made in the file, `once` groups are written and the worker starts. After it no declaration is accepted: one
  * that comes too late is refused with INVALID_STATE, and that sticks, so that the next trajlog_log ends the log.
+ * (When a number of particles outgrows its capacity, it allocates again: see trajlog_set_count.)
  *
  * `step` must exceed the last one, between -2^63 and 2^63 - 1, and `time` (in the caller's unit, by custom ps) must be
  * finite and not decrease. A call with such bad input is refused, sticks nothing, and the log goes on. In a log that was
@@ -695,9 +713,10 @@ typedef struct trajlog_field_info {
     const char *metadata;     /* a JSON object */
     trajlog_role role;        /* TRAJLOG_ROLE_NONE if none */
     const char *particles;    /* the particles group that the role is in; "" if none */
-    int32_t varying;          /* not 0: the first dimension is a capacity; the field "count" says how many there are */
-    int64_t data_bytes;       /* of all rows, uncompressed, as stored_type; 0 for checkpoints */
-    double max_error;         /* what the values were rounded to, see trajlog_storage; 0: not in this way */
+    int32_t varying; /* not 0: the first dimension is a capacity, which grows while the file is written: trajlog_refresh
+                      * shows it; the field "count" says how many there are */
+    int64_t data_bytes;         /* of all rows, uncompressed, as stored_type; 0 for checkpoints */
+    double max_error;           /* what the values were rounded to, see trajlog_storage; 0: not in this way */
     int32_t significant_digits; /* likewise */
 } trajlog_field_info;
 

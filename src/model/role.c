@@ -288,6 +288,20 @@ bool schema_has_roles(const struct schema *schema)
     return false;
 }
 
+bool field_varies(const struct group *group, const struct field *field)
+{
+    return group->varying && role_is_of_particles(field->role);
+}
+
+int64_t capacity_for(int64_t capacity, int64_t needed, int64_t most)
+{
+    int64_t room = capacity;
+    while (room < needed)
+        if (__builtin_mul_overflow(room, 2, &room)) room = needed;
+    if (room == capacity || most == 0 || room <= most) return room;
+    return needed < most ? most : needed;
+}
+
 static void pad_with(void *to, const void *pattern, size_t size, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) memcpy((unsigned char *)to + (size_t)i * size, pattern, size);

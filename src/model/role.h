@@ -64,6 +64,13 @@ trajlog_status schema_add_species(struct schema *schema, int32_t number, const c
  * role id, else 0. */
 void role_pad(const struct field *field, void *to, int64_t count);
 
+/* A group's field whose first dimension is the capacity of a number of particles that varies. */
+bool field_varies(const struct group *group, const struct field *field);
+
+/* A capacity that has room for `needed` particles: as often as it takes doubled, but at most `most` (0: no bound). So it
+ * depends on the largest number that there was, and not on those before. */
+int64_t capacity_for(int64_t capacity, int64_t needed, int64_t most);
+
 /* Whether an enabled field has a role: else there is no H5MD tree. */
 bool schema_has_roles(const struct schema *schema);
 

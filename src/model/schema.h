@@ -46,7 +46,8 @@ struct group {
     size_t field_count;
     struct json_t *metadata;
     bool enabled;
-    bool varying;    /* the number of particles varies: the first dimension of their fields is a capacity */
+    bool varying;    /* the number of particles varies: the first dimension of their fields is a capacity, that grows */
+    int64_t most;    /* particles that there can ever be, if it varies; in no file. 0: as many as fit in a frame */
     bool checkpoint; /* its two rows are states to go on from, not a series */
 };
 

@@ -98,13 +98,21 @@ static void compare_rounding(struct differences *list, const char *where, const 
                    rounding_text(declared, here, sizeof here));
 }
 
+/* A capacity is what the file has, whatever a run begins with. */
+static bool shapes_agree(const struct group *group, const struct field *declared, const struct field *filed)
+{
+    trajlog_shape shape = declared->shape;
+    if (field_varies(group, filed) && shape.rank > 0 && filed->shape.rank > 0) shape.dims[0] = filed->shape.dims[0];
+    return shape_equal(&shape, &filed->shape);
+}
+
 static void compare_field(struct differences *list, const struct group *group, const struct field *declared,
                           const struct field *filed)
 {
     char where[200], file[160], here[160];
     snprintf(where, sizeof where, "group \"%.60s\", field \"%.80s\"", group->name, filed->name);
     compare_types(list, where, declared, filed);
-    if (!shape_equal(&declared->shape, &filed->shape))
+    if (!shapes_agree(group, declared, filed))
         add_difference(list, "%s: shape %s in the file, %s declared", where,
                        shape_text(&filed->shape, file, sizeof file), shape_text(&declared->shape, here, sizeof here));
     if (strcmp(declared->unit, filed->unit) != 0)
@@ -178,11 +186,21 @@ static trajlog_status copy_metadata(struct json_t **to, const struct json_t *fro
     return status;
 }
 
+/* The capacity that the other fields of the group began with. */
+static trajlog_shape shape_beside(const struct group *group, const struct field *from)
+{
+    trajlog_shape shape = from->shape;
+    if (!field_varies(group, from)) return shape;
+    for (size_t i = 0; i < group->field_count; i++)
+        if (field_varies(group, group->fields[i])) shape.dims[0] = group->fields[i]->shape.dims[0];
+    return shape;
+}
+
 static trajlog_status add_field(struct schema *schema, struct group *group, const struct field *from, int64_t first_row,
                                 struct error *error)
 {
     struct field *field;
-    TRY(schema_add_field(group, from->name, from->type, from->shape, from->unit, &field, error));
+    TRY(schema_add_field(group, from->name, from->type, shape_beside(group, from), from->unit, &field, error));
     TRY(field_set_stored_type(group, field, from->stored_type, error));
     TRY(field_set_description(field, from->description, error));
     TRY(field_set_storage(group, field, &from->storage, error));

@@ -221,6 +221,93 @@ static trajlog_status find_missing(const struct dataset *dataset, struct error *
                      (long long)missing);
 }
 
+/* Room for particles in which there was none is not in the file; all else of a field must be. `counts`: how many particles
+ * the rows have. */
+struct sparse_look {
+    const struct dataset *dataset, *counts;
+    int64_t first_row; /* those before are older than the field */
+    int64_t chunks;    /* that must be in the file */
+};
+
+static struct sparse_look look_for_particles(const struct check *check, const struct scan_group *group,
+                                             const struct dataset *dataset)
+{
+    struct sparse_look look = {.dataset = dataset};
+    const struct group *model = schema_find_group(check->scan->schema, group->name);
+    look.first_row = group_find_field(model, dataset->name)->first_row;
+    for (size_t i = 0; i < group->field_count; i++)
+        if (strcmp(group->fields[i].dataset.name, COUNT_FIELD) == 0) look.counts = &group->fields[i].dataset;
+    return look;
+}
+
+static trajlog_status look_at_particles(const struct sparse_look *look, int64_t first, int64_t rows, int64_t particles,
+                                        struct error *problem)
+{
+    const struct dataset narrow = dataset_narrow(look->dataset, particles);
+    int64_t most = narrow.bytes > 0 ? BLOCK_BYTES / (int64_t)narrow.bytes + 1 : rows;
+    void *data = NULL;
+    if (most > rows) most = rows;
+    TRY(rows_allocate(&narrow, narrow.type, most, &data, problem));
+    trajlog_status status = TRAJLOG_OK;
+    for (int64_t row = first; row < first + rows && status == TRAJLOG_OK; row += most)
+        status = dataset_read(&narrow, row, 1, first + rows - row < most ? first + rows - row : most, data, problem);
+    free(data);
+    return status;
+}
+
+/* The rows of one chunk. */
+static trajlog_status look_at_chunk(struct sparse_look *look, int64_t first, int64_t rows, int64_t *counts,
+                                    struct error *problem)
+{
+    const struct dataset *dataset = look->dataset;
+    int64_t most = 0;
+    TRY(dataset_read(look->counts, first, 1, rows, counts, problem));
+    for (int64_t i = 0; i < rows; i++) {
+        if (counts[i] < 0 || counts[i] > dataset->shape.dims[0])
+            return error_set(problem, TRAJLOG_INVALID_FILE, 0, "row %lld: %lld particles, and there is room for %lld",
+                             (long long)(first + i), (long long)counts[i], (long long)dataset->shape.dims[0]);
+        if (counts[i] > most && first + i >= look->first_row) most = counts[i];
+    }
+    if (most == 0) return TRAJLOG_OK;
+    look->chunks += (most - 1) / dataset->chunk[1] + 1;
+    trajlog_status status = look_at_particles(look, first, rows, most, problem);
+    if (status != TRAJLOG_OK)
+        error_prefix(problem, "rows %lld to %lld", (long long)first, (long long)(first + rows - 1));
+    return status;
+}
+
+static trajlog_status look_at_chunks(struct sparse_look *look, int64_t rows, struct error *problem)
+{
+    struct hdf5_quiet quiet;
+    int64_t stored = 0, band = look->dataset->chunk[0];
+    if (band < 1 || band > rows) band = rows;
+    int64_t *counts = calloc((size_t)band + 1, sizeof *counts);
+    if (!counts) return error_set(problem, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for %lld counts", (long long)band);
+    trajlog_status status = TRAJLOG_OK;
+    for (int64_t first = 0; first < rows && status == TRAJLOG_OK; first += band)
+        status = look_at_chunk(look, first, rows - first < band ? rows - first : band, counts, problem);
+    free(counts);
+    TRY(status);
+    enter(&quiet);
+    status = dataset_stored_chunks(look->dataset, &stored, problem);
+    leave(&quiet);
+    if (status != TRAJLOG_OK || stored >= look->chunks) return status;
+    return error_set(problem, TRAJLOG_INVALID_FILE, 0, "%lld of its chunks are missing, and read as fill values",
+                     (long long)(look->chunks - stored));
+}
+
+static trajlog_status check_particles(struct check *check, const struct scan_group *group,
+                                      const struct dataset *dataset, struct error *error)
+{
+    struct error problem = {0};
+    struct sparse_look look = look_for_particles(check, group, dataset);
+    trajlog_status status;
+    if (!dataset->chunk_bytes || !look.counts || look.counts->type != TRAJLOG_INT64 || look.counts->elements != 1)
+        status = error_set(&problem, TRAJLOG_INVALID_FILE, 0, "its number of particles varies, and is nowhere");
+    else status = look_at_chunks(&look, group->rows, &problem);
+    return take_note_of(check, group, dataset->name, status, &problem, error);
+}
+
 /* Fields that a resume has added lie apart from the others of their group, so that a kill can come between their commits;
  * and so can a reader, anywhere. */
 static bool may_be_torn(const struct check *check, const struct scan_group *group)
@@ -246,6 +333,7 @@ static trajlog_status check_dataset(struct check *check, const struct scan_group
         TRY(take_note_of(check, group, dataset->name, status, &problem, error));
         error_clear(&problem);
     }
+    if (dataset->sparse) return check_particles(check, group, dataset, error);
     status = find_missing(dataset, &problem);
     TRY(take_note_of(check, group, dataset->name, status, &problem, error));
     error_clear(&problem);

@@ -332,10 +332,29 @@ trajlog_status dataset_look_again(const struct dataset *dataset, struct error *e
     return TRAJLOG_OK;
 }
 
+struct dataset dataset_narrow(const struct dataset *dataset, int64_t particles)
+{
+    struct dataset narrow = *dataset;
+    const int64_t elements = dataset->elements / dataset->shape.dims[0];
+    narrow.dims[dataset->has_rows ? 1 : 0] = narrow.shape.dims[0] = particles;
+    narrow.elements = particles * elements;
+    narrow.bytes = (size_t)narrow.elements * trajlog_type_size(dataset->type);
+    return narrow;
+}
+
+trajlog_status dataset_stored_chunks(const struct dataset *dataset, int64_t *stored, struct error *error)
+{
+    hsize_t count = 0;
+    hid_t space = H5Dget_space(dataset->handle);
+    herr_t result = space < 0 ? -1 : H5Dget_num_chunks(dataset->handle, space, &count);
+    if (space >= 0) H5Sclose(space);
+    *stored = count < INT64_MAX ? (int64_t)count : INT64_MAX;
+    return result < 0 ? hdf5_error(error, "its chunks cannot be counted") : TRAJLOG_OK;
+}
+
 trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *missing, struct error *error)
 {
-    hsize_t stored = 0;
-    int64_t chunks = 1;
+    int64_t chunks = 1, stored;
     *missing = 0;
     if (dataset->handle < 0) return TRAJLOG_OK;
     if (!dataset->chunk_bytes) {
@@ -346,11 +365,8 @@ trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *mi
         int64_t across = dataset->dims[i] / dataset->chunk[i] + (dataset->dims[i] % dataset->chunk[i] != 0);
         if (__builtin_mul_overflow(chunks, across, &chunks)) return invalid(error, "its size is beyond reason");
     }
-    hid_t space = H5Dget_space(dataset->handle);
-    herr_t result = space < 0 ? -1 : H5Dget_num_chunks(dataset->handle, space, &stored);
-    if (space >= 0) H5Sclose(space);
-    if (result < 0) return hdf5_error(error, "its chunks cannot be counted");
-    if (stored < (hsize_t)chunks) *missing = chunks - (int64_t)stored;
+    TRY(dataset_stored_chunks(dataset, &stored, error));
+    if (stored < chunks) *missing = chunks - stored;
     return TRAJLOG_OK;
 }
 

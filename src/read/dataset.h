@@ -23,6 +23,7 @@ struct dataset {
     int64_t dims[DATASET_MAX_RANK];
     bool may_grow;                   /* the first dimension is unlimited */
     bool has_rows;                   /* the first dimension counts rows; otherwise the dataset is one row */
+    bool sparse;                     /* chunks of room for particles in which there was none are not in the file */
     trajlog_shape shape;             /* of one row */
     int64_t extent;                  /* rows of the dataset */
     int64_t elements;                /* of one row */
@@ -64,6 +65,11 @@ trajlog_status dataset_set_rows(struct dataset *dataset, bool has_rows, struct e
 
 /* How many of its chunks are not in the file, so that they read as fill values. */
 trajlog_status dataset_missing_chunks(const struct dataset *dataset, int64_t *missing, struct error *error);
+/* How many are. */
+trajlog_status dataset_stored_chunks(const struct dataset *dataset, int64_t *stored, struct error *error);
+
+/* The same dataset for who reads only the first `particles` of each row; not to be closed. */
+struct dataset dataset_narrow(const struct dataset *dataset, int64_t particles);
 
 /* From this row on, rows may be moved while the file is written: the last chunk of a compressed dataset lies somewhere
  * else when it is full, and its old place gets other rows some seconds later (see column.h). */

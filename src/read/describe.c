@@ -98,7 +98,7 @@ static trajlog_status describe_group(struct scan_group *group, const struct grou
         const struct field *field = model ? model->fields[i] : NULL;
         TRY(describe_field(&group->fields[i], field, &group->field_infos[i], error));
         group->field_infos[i].data_bytes = group->rows * (int64_t)group->fields[i].dataset.bytes;
-        group->field_infos[i].varying = model && model->varying && role_is_of_particles(field->role);
+        group->field_infos[i].varying = model && field_varies(model, field);
     }
     return TRAJLOG_OK;
 }

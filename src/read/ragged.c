@@ -53,13 +53,23 @@ static trajlog_status read_counts(struct ragged_read *read, const struct scan_gr
     return add_counts(read, error);
 }
 
+/* The most particles of `rows` rows from the selection's `first` on. */
+static int64_t most_particles(const struct ragged_read *read, int64_t first, int64_t rows)
+{
+    const int64_t *offsets = read->ragged->offsets + first;
+    int64_t most = 0;
+    for (int64_t k = 0; k < rows; k++)
+        if (offsets[k + 1] - offsets[k] > most) most = offsets[k + 1] - offsets[k];
+    return most;
+}
+
 /* Takes the particles that there are out of `rows` rows, of which the first is the selection's `first`. */
-static trajlog_status take_particles(struct ragged_read *read, const unsigned char *block, int64_t first, int64_t rows,
-                                     struct error *error)
+static trajlog_status take_particles(struct ragged_read *read, const unsigned char *block, size_t row_bytes,
+                                     int64_t first, int64_t rows, struct error *error)
 {
     const int64_t *offsets = read->ragged->offsets + first;
     const size_t size = trajlog_type_size(read->type);
-    for (int64_t k = 0; k < rows; k++, block += read->dataset->bytes) {
+    for (int64_t k = 0; k < rows; k++, block += row_bytes) {
         const int64_t count = (offsets[k + 1] - offsets[k]) * read->elements;
         unsigned char *to = (unsigned char *)read->ragged->values + (size_t)(offsets[k] * read->elements) * size;
         if (count > 0) TRY(convert_dense(to, read->type, block, read->dataset->type, count, error));
@@ -67,21 +77,31 @@ static trajlog_status take_particles(struct ragged_read *read, const unsigned ch
     return TRAJLOG_OK;
 }
 
-/* As stored, since padding may not be convertible; in blocks, as there may be more of it than of particles. */
+static trajlog_status read_block(struct ragged_read *read, void *block, int64_t first, int64_t rows,
+                                 struct error *error)
+{
+    const int64_t most = most_particles(read, first, rows);
+    if (most == 0) return TRAJLOG_OK;
+    const struct dataset narrow = dataset_narrow(read->dataset, most);
+    TRY(selection_read(&read->selection, &narrow, first, rows, narrow.type, block, error));
+    return take_particles(read, block, narrow.bytes, first, rows, error);
+}
+
+/* As stored, since padding may not be convertible; in blocks, each only as wide as its fullest row, as there may be more
+ * padding than particles. */
 static trajlog_status read_blocks(struct ragged_read *read, struct error *error)
 {
-    int64_t block_rows = BLOCK_BYTES / (int64_t)read->dataset->bytes;
+    const int64_t count = read->selection.count, most = most_particles(read, 0, count);
+    if (most == 0) return TRAJLOG_OK;
+    const struct dataset widest = dataset_narrow(read->dataset, most);
+    int64_t block_rows = widest.bytes > 0 ? BLOCK_BYTES / (int64_t)widest.bytes : count;
     if (block_rows < 1) block_rows = 1;
-    if (block_rows > read->selection.count) block_rows = read->selection.count;
-    if (block_rows == 0) return TRAJLOG_OK;
+    if (block_rows > count) block_rows = count;
     void *block = NULL;
-    TRY(rows_allocate(read->dataset, read->dataset->type, block_rows, &block, error));
+    TRY(rows_allocate(&widest, widest.type, block_rows, &block, error));
     trajlog_status status = TRAJLOG_OK;
-    for (int64_t first = 0; first < read->selection.count && status == TRAJLOG_OK; first += block_rows) {
-        const int64_t left = read->selection.count - first, rows = left < block_rows ? left : block_rows;
-        status = selection_read(&read->selection, read->dataset, first, rows, read->dataset->type, block, error);
-        if (status == TRAJLOG_OK) status = take_particles(read, block, first, rows, error);
-    }
+    for (int64_t first = 0; first < count && status == TRAJLOG_OK; first += block_rows)
+        status = read_block(read, block, first, count - first < block_rows ? count - first : block_rows, error);
     free(block);
     return status;
 }
@@ -102,7 +122,7 @@ static bool is_varying(const trajlog_reader *reader, const struct scan_group *gr
     if (schema == NULL) return false;
     const struct group *model = schema->groups[group - reader->scan->groups];
     const struct field *found = group_find_field(model, field);
-    return model->varying && found != NULL && role_is_of_particles(found->role);
+    return found != NULL && field_varies(model, found);
 }
 
 static trajlog_status read_field(const trajlog_reader *reader, const struct scan_group *group, const char *field,

@@ -156,6 +156,14 @@ trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t sta
  * Into the caller's memory
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* Where room for particles grew, it is at most twice what the fullest row takes; how much of it is in the file depends. */
+static bool is_believable(const struct dataset *dataset, int64_t stored, int64_t count)
+{
+    if (dataset->sparse) return (int64_t)dataset->bytes / 2 <= dataset->believable_bytes;
+    if ((int64_t)dataset->bytes > dataset->believable_bytes) return false;
+    return stored <= dataset->believable_bytes || count > dataset->extent;
+}
+
 trajlog_status rows_allocate(const struct dataset *dataset, trajlog_type type, int64_t count, void **data,
                              struct error *error)
 {
@@ -164,8 +172,7 @@ trajlog_status rows_allocate(const struct dataset *dataset, trajlog_type type, i
     if (__builtin_mul_overflow((int64_t)trajlog_type_size(type) * dataset->elements, count, &bytes) ||
         __builtin_mul_overflow((int64_t)dataset->bytes, count, &stored))
         return error_set(error, TRAJLOG_OUT_OF_RANGE, 0, "%lld rows are too many", (long long)count);
-    if ((int64_t)dataset->bytes > dataset->believable_bytes ||
-        (stored > dataset->believable_bytes && count <= dataset->extent))
+    if (!is_believable(dataset, stored, count))
         return error_set(error, TRAJLOG_INVALID_FILE, 0, "%lld bytes of data cannot come out of a file this small",
                          (long long)stored);
     *data = malloc(bytes > 0 ? (size_t)bytes : 1);
@@ -241,7 +248,7 @@ static trajlog_status read_runs(const struct selection *selection, const struct 
 static trajlog_status allocate_buffer(const struct dataset *dataset, size_t bytes, void **buffer, struct error *error)
 {
     TRY(check_readable(dataset, error));
-    if ((int64_t)dataset->bytes > dataset->believable_bytes)
+    if (!is_believable(dataset, 0, 0))
         return error_set(error, TRAJLOG_INVALID_FILE, 0, "rows of %zu bytes cannot come out of a file this small",
                          dataset->bytes);
     *buffer = malloc(bytes ? bytes : 1);

@@ -2,6 +2,7 @@
 #include <hdf5.h>
 #include <string.h>
 
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "read/attribute.h"
 #include "read/input.h"
@@ -18,33 +19,45 @@ static trajlog_status check_type(const struct dataset *dataset, trajlog_type typ
                      expected);
 }
 
-static trajlog_status check_shape(const struct dataset *dataset, const trajlog_shape *shape, struct error *error)
+static trajlog_status check_shape(const struct dataset *dataset, const trajlog_shape *declared, struct error *error)
 {
     char expected[160], found[160];
+    trajlog_shape grown = *declared, *shape = &grown;
+    if (dataset->sparse && dataset->shape.rank > 0 && dataset->shape.dims[0] > 0)
+        shape->dims[0] = dataset->shape.dims[0];
     if (shape_equal(&dataset->shape, shape)) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_INVALID_FILE, 0, "its shape is %s, and the schema says %s",
                      shape_text(&dataset->shape, found, sizeof found), shape_text(shape, expected, sizeof expected));
 }
 
-/* Rows that were not written do not exist, so all of them are in the file. */
+/* Rows that were not written do not exist, so all of them are in the file; but not all room for particles. */
 static trajlog_status check_size(const struct dataset *dataset, struct error *error)
 {
+    if (dataset->sparse) return TRAJLOG_OK;
     int64_t bytes = (int64_t)dataset->bytes * dataset->extent; /* dataset_set_rows has seen that it does not overflow */
     if (bytes <= dataset->believable_bytes) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_INVALID_FILE, 0, "its %lld rows cannot come out of a file this small",
                      (long long)dataset->extent);
 }
 
-static trajlog_status open_checked(struct scan *scan, struct dataset *dataset, int64_t parent, const char *name,
-                                   bool has_rows, trajlog_type type, const trajlog_shape *shape, struct error *error)
+static trajlog_status open_declared(struct scan *scan, struct dataset *dataset, int64_t parent, const char *name,
+                                    bool has_rows, bool sparse, trajlog_type type, const trajlog_shape *shape,
+                                    struct error *error)
 {
     trajlog_status status = dataset_open(dataset, parent, name, &scan->limits, error);
+    dataset->sparse = sparse;
     if (status == TRAJLOG_OK) status = check_type(dataset, type, error);
     if (status == TRAJLOG_OK) status = dataset_set_rows(dataset, has_rows, error);
     if (status == TRAJLOG_OK) status = check_shape(dataset, shape, error);
     if (status == TRAJLOG_OK) status = check_size(dataset, error);
     if (status != TRAJLOG_OK) error_prefix(error, "field \"%s\"", name);
     return status;
+}
+
+static trajlog_status open_checked(struct scan *scan, struct dataset *dataset, int64_t parent, const char *name,
+                                   bool has_rows, trajlog_type type, const trajlog_shape *shape, struct error *error)
+{
+    return open_declared(scan, dataset, parent, name, has_rows, false, type, shape, error);
 }
 
 /* Rows are those that all datasets have: in a file that is being written, or is torn, they can differ. */
@@ -60,8 +73,8 @@ static trajlog_status open_fields(struct scan *scan, struct scan_group *group, c
 {
     for (size_t i = 0; i < model->field_count; i++) {
         const struct field *field = model->fields[i];
-        TRY(open_checked(scan, &group->fields[i].dataset, object, field->name, !group->once, field->stored_type,
-                         &field->shape, error));
+        TRY(open_declared(scan, &group->fields[i].dataset, object, field->name, !group->once,
+                          field_varies(model, field), field->stored_type, &field->shape, error));
     }
     return TRAJLOG_OK;
 }

@@ -12,9 +12,10 @@
 #error "Chunks are written as they lie in memory, and the file is little-endian."
 #endif
 
-#define CHUNK_BYTES      ((size_t)1 << 20) /* the aim */
-#define DIRECT_ROW_BYTES ((size_t)1 << 18) /* a row as large as this is a chunk by itself */
-#define MOST_CHUNK_ROWS  8192
+#define CHUNK_BYTES       ((size_t)1 << 20) /* the aim */
+#define DIRECT_ROW_BYTES  ((size_t)1 << 18) /* a row as large as this is a chunk by itself */
+#define MOST_CHUNK_ROWS   8192
+#define MOST_VARYING_ROWS 128 /* where chunks may get to lie side by side, all in memory until they are full */
 
 /* Access by particle: many rows a chunk, so that a particle's series is in few of them. All the chunks that lie side by
  * side are gathered at the same time, and limit the rows where there are very many particles. */
@@ -78,7 +79,22 @@ static struct rounding rounding_of(const struct column_layout *layout)
     return (struct rounding){.kind = ROUNDING_NONE};
 }
 
-/* Everything about a column that does not need libhdf5. */
+static trajlog_status no_memory(const struct column *column, const char *what, struct error *error)
+{
+    return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "%s: group \"%s\", field \"%s\": no memory for %s",
+                     column->context->path, column->group, column->field, what);
+}
+
+static trajlog_status keep_fill(struct column *column, const void *fill, struct error *error)
+{
+    size_t size = trajlog_type_size(column->type);
+    column->fill = malloc(size);
+    if (!column->fill) return no_memory(column, "its fill value", error);
+    memcpy(column->fill, fill, size);
+    return TRAJLOG_OK;
+}
+
+/* Everything about a column that does not need libhdf5. Close it also after a failure. */
 static trajlog_status plan(struct column *column, struct column_context *context, const struct column_layout *layout,
                            struct error *error)
 {
@@ -89,18 +105,25 @@ static trajlog_status plan(struct column *column, struct column_context *context
     column->encoding = encoding_of(layout);
     column->rounding = rounding_of(layout);
     column->type = layout->type;
+    column->varies = layout->varies;
     TRY(shape_bytes(&layout->shape, layout->type, &column->row_bytes, error));
     column->rank = 1 + layout->shape.rank;
     for (int i = 1; i < column->rank; i++) column->extent[i] = (hsize_t)layout->shape.dims[i - 1];
-    return TRAJLOG_OK;
+    return layout->varies ? keep_fill(column, layout->fill, error) : TRAJLOG_OK;
+}
+
+int64_t column_capacity(const struct column *column)
+{
+    return column->rank > 1 ? (int64_t)column->extent[1] : 1;
 }
 
 /* What follows from the chunks' shape. */
 static trajlog_status size_chunks(struct column *column, struct error *error)
 {
-    int64_t particles = column->rank > 1 ? (int64_t)column->extent[1] : 1;
+    int64_t particles = column_capacity(column);
     size_t buffer_bytes;
     column->across = (particles + column->chunk_particles - 1) / column->chunk_particles;
+    if (!column->varies) column->used = column->across;
     column->slice_bytes = column->row_bytes / (size_t)particles * (size_t)column->chunk_particles;
     if ((size_t)column->chunk_rows > MOST_CHUNK_BYTES / column->slice_bytes)
         return error_set(error, TRAJLOG_OUT_OF_RANGE, 0,
@@ -119,9 +142,12 @@ static trajlog_status size_chunks(struct column *column, struct error *error)
 
 static trajlog_status plan_chunks(struct column *column, const struct column_layout *layout, struct error *error)
 {
-    int64_t particles = column->rank > 1 ? (int64_t)column->extent[1] : 1;
-    column->chunk_rows = column_chunk_rows(&layout->storage, column->row_bytes);
-    column->chunk_particles = column_chunk_particles(&layout->storage, column->row_bytes, particles);
+    struct storage storage = layout->storage;
+    storage.chunk_rows = column_chunk_rows(&storage, column->row_bytes);
+    if (column->varies && layout->storage.chunk_rows == 0 && storage.chunk_rows > MOST_VARYING_ROWS)
+        storage.chunk_rows = MOST_VARYING_ROWS;
+    column->chunk_rows = storage.chunk_rows;
+    column->chunk_particles = column_chunk_particles(&storage, column->row_bytes, column_capacity(column));
     return size_chunks(column, error);
 }
 
@@ -206,9 +232,11 @@ static trajlog_status make_dataset(struct column *column, hid_t location, const 
 
 static trajlog_status make_buffer(struct column *column, struct error *error)
 {
-    if (column->chunk_rows == 1 && column->across == 1 && column->rounding.kind == ROUNDING_NONE) return TRAJLOG_OK;
+    bool is_direct = column->chunk_rows == 1 && column->across == 1 && column->rounding.kind == ROUNDING_NONE;
+    if (column->varies || is_direct) return TRAJLOG_OK;
     column->buffer = calloc((size_t)column->across, column->chunk_bytes);
     column->tail = calloc((size_t)column->across, sizeof *column->tail);
+    column->room = column->across;
     if (column->buffer && column->tail) return TRAJLOG_OK;
     column_close(column);
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
@@ -233,8 +261,10 @@ trajlog_status column_create(struct column *column, struct column_context *conte
     if (status == TRAJLOG_OK) status = plan_chunks(column, layout, error);
     if (status == TRAJLOG_OK) status = prepare_encoder(column, error);
     if (status == TRAJLOG_OK) status = make_buffer(column, error);
-    if (status != TRAJLOG_OK) return status;
-
+    if (status != TRAJLOG_OK) {
+        column_close(column);
+        return status;
+    }
     memcpy(chunk, column->extent, sizeof chunk);
     chunk[0] = (hsize_t)column->chunk_rows;
     if (column->rank > 1) chunk[1] = (hsize_t)column->chunk_particles;
@@ -386,10 +416,19 @@ static trajlog_status store_tail_chunk(struct column *column, int64_t side, stru
  * is full now happen to be of the same size. */
 static trajlog_status move_filtered_tail(struct column *column, struct error *error)
 {
-    for (int64_t side = 0; side < column->across; side++) {
+    for (int64_t side = 0; side < column->used; side++) {
         size_t stored = column->tail[side].size;
         if (stored > 0 && stored != column->chunk_bytes) TRY(store_tail_chunk(column, side, error));
     }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status store_full_chunks(struct column *column, const unsigned char *chunks, struct error *error)
+{
+    if (column->tail) TRY(move_filtered_tail(column, error));
+    column->tail_rows = 0;
+    for (int64_t side = 0; side < column->used; side++)
+        TRY(store_full_chunk(column, chunks + (size_t)side * column->chunk_bytes, side, error));
     return TRAJLOG_OK;
 }
 
@@ -398,17 +437,85 @@ trajlog_status column_append(struct column *column, const void *row, struct erro
     if (column->buffer) gather(column, column->tail_rows, &column->rounding, row);
     column->rows++;
     if (++column->tail_rows < column->chunk_rows) return TRAJLOG_OK;
-    if (column->tail) TRY(move_filtered_tail(column, error));
-    column->tail_rows = 0;
-    const unsigned char *chunks = column->buffer ? column->buffer : row;
-    for (int64_t side = 0; side < column->across; side++)
-        TRY(store_full_chunk(column, chunks + (size_t)side * column->chunk_bytes, side, error));
+    return store_full_chunks(column, column->buffer ? column->buffer : row, error);
+}
+
+/* ---- where the number of particles varies ---- */
+
+static void fill_elements(const struct column *column, unsigned char *to, size_t bytes)
+{
+    size_t size = trajlog_type_size(column->type);
+    for (size_t i = 0; i < bytes; i += size) memcpy(to + i, column->fill, size);
+}
+
+static trajlog_status make_room(struct column *column, int64_t sides, struct error *error)
+{
+    if (sides <= column->room) return TRAJLOG_OK;
+    struct block *tail = realloc(column->tail, (size_t)sides * sizeof *tail);
+    if (tail) column->tail = tail;
+    unsigned char *buffer = tail ? realloc(column->buffer, (size_t)sides * column->chunk_bytes) : NULL;
+    if (!buffer) return no_memory(column, "more particles", error);
+    column->buffer = buffer;
+    memset(tail + column->room, 0, (size_t)(sides - column->room) * sizeof *tail);
+    column->room = sides;
     return TRAJLOG_OK;
 }
 
+/* So many particles are to lie in the tail; those that no row had so far have none there in the rows before. */
+static trajlog_status use_sides(struct column *column, int64_t particles, struct error *error)
+{
+    int64_t sides = (particles + column->chunk_particles - 1) / column->chunk_particles;
+    TRY(make_room(column, sides, error));
+    for (; column->used < sides; column->used++)
+        fill_elements(column, column->buffer + (size_t)column->used * column->chunk_bytes, column->chunk_bytes);
+    return TRAJLOG_OK;
+}
+
+/* Puts a row into the tail, and fills up behind its particles. */
+static void gather_particles(struct column *column, int64_t place, const struct rounding *rounding, const void *row,
+                             size_t row_bytes)
+{
+    const unsigned char *from = row;
+    unsigned char *to = column->buffer + (size_t)place * column->slice_bytes;
+    for (int64_t side = 0; side < column->used; side++, to += column->chunk_bytes) {
+        size_t bytes = row_bytes < column->slice_bytes ? row_bytes : column->slice_bytes;
+        if (bytes > 0) round_values(rounding, from, to, bytes);
+        fill_elements(column, to + bytes, column->slice_bytes - bytes);
+        from += bytes;
+        row_bytes -= bytes;
+    }
+}
+
+static size_t particle_bytes(const struct column *column)
+{
+    return column->slice_bytes / (size_t)column->chunk_particles;
+}
+
+trajlog_status column_append_particles(struct column *column, const void *row, int64_t particles, struct error *error)
+{
+    if (column->tail_rows == 0) column->used = 0;
+    TRY(use_sides(column, particles, error));
+    gather_particles(column, column->tail_rows, &column->rounding, row, (size_t)particles * particle_bytes(column));
+    column->rows++;
+    if (++column->tail_rows < column->chunk_rows) return TRAJLOG_OK;
+    return store_full_chunks(column, column->buffer, error);
+}
+
+trajlog_status column_grow(struct column *column, int64_t capacity, struct error *error)
+{
+    column->row_bytes = particle_bytes(column) * (size_t)capacity;
+    column->extent[1] = (hsize_t)capacity;
+    TRY(size_chunks(column, error));
+    if (H5Dset_extent(column->dataset, column->extent) < 0)
+        return column_failed(column, "make room for more particles", error);
+    return check_driver(column, error);
+}
+
+/* ---- commits ---- */
+
 static trajlog_status store_tail(struct column *column, struct error *error)
 {
-    for (int64_t side = 0; side < column->across; side++) TRY(store_tail_chunk(column, side, error));
+    for (int64_t side = 0; side < column->used; side++) TRY(store_tail_chunk(column, side, error));
     return TRAJLOG_OK;
 }
 
@@ -451,7 +558,7 @@ trajlog_status column_finish(struct column *column, struct error *error)
 {
     if (column->tail_rows == 0 || encoding_is_plain(&column->encoding)) return column_commit(column, error);
     TRY(store_all_but_tail(column, error));
-    for (int64_t side = 0; side < column->across; side++) TRY(finish_tail_chunk(column, side, error));
+    for (int64_t side = 0; side < column->used; side++) TRY(finish_tail_chunk(column, side, error));
     column->committed = column->rows;
     return TRAJLOG_OK;
 }
@@ -476,6 +583,15 @@ static trajlog_status check_type(const struct column *column, struct error *erro
     return good ? TRAJLOG_OK : not_as_expected(column, "its dataset is not of the type that the schema says", error);
 }
 
+/* It may have grown since it was declared. */
+static bool take_capacity(struct column *column, hsize_t capacity)
+{
+    if (capacity < 1 || capacity > INT64_MAX / 2) return false;
+    size_t bytes = column->row_bytes / (size_t)column->extent[1];
+    column->extent[1] = capacity;
+    return !__builtin_mul_overflow(bytes, (size_t)capacity, &column->row_bytes);
+}
+
 /* Reads the number of rows. */
 static trajlog_status check_space(struct column *column, bool grows, struct error *error)
 {
@@ -483,6 +599,7 @@ static trajlog_status check_space(struct column *column, bool grows, struct erro
     hid_t space = H5Dget_space(column->dataset);
     bool good = space >= 0 && H5Sget_simple_extent_dims(space, dims, most) == column->rank;
     if (space >= 0) H5Sclose(space);
+    if (good && column->varies) good = take_capacity(column, dims[1]);
     for (int i = 1; good && i < column->rank; i++) good = dims[i] == column->extent[i];
     if (!good || (most[0] == H5S_UNLIMITED) != grows || dims[0] > INT64_MAX)
         return not_as_expected(column, "its dataset is not of the shape that the schema says", error);
@@ -559,11 +676,14 @@ trajlog_status column_open(struct column *column, struct column_context *context
     return status;
 }
 
-trajlog_status column_read(const struct column *column, int64_t first_row, int64_t rows, void *to, struct error *error)
+/* The first `particles` of each row, or whatever the second dimension counts. */
+static trajlog_status read_part(const struct column *column, int64_t first_row, int64_t rows, int64_t particles,
+                                void *to, struct error *error)
 {
     hsize_t start[1 + TRAJLOG_MAX_RANK] = {(hsize_t)first_row}, count[1 + TRAJLOG_MAX_RANK];
     memcpy(count, column->extent, sizeof count);
     count[0] = (hsize_t)rows;
+    if (column->rank > 1) count[1] = (hsize_t)particles;
     hid_t type = hdf5_memory_type(column->type), memory = H5Screate_simple(column->rank, count, NULL);
     hid_t space = H5Dget_space(column->dataset);
     bool good = type >= 0 && memory >= 0 && space >= 0 &&
@@ -574,6 +694,11 @@ trajlog_status column_read(const struct column *column, int64_t first_row, int64
     if (memory >= 0) H5Sclose(memory);
     if (type >= 0) H5Tclose(type);
     return status;
+}
+
+trajlog_status column_read(const struct column *column, int64_t first_row, int64_t rows, void *to, struct error *error)
+{
+    return read_part(column, first_row, rows, column_capacity(column), to, error);
 }
 
 /* Where the chunk is; size 0: nowhere. */
@@ -588,9 +713,44 @@ static trajlog_status find_chunk(const struct column *column, struct corner corn
     return TRAJLOG_OK;
 }
 
+/* How many of the chunks that lie side by side are stored: they are the first ones. */
+static trajlog_status count_stored(const struct column *column, int64_t first_row, int64_t *stored, struct error *error)
+{
+    int64_t low = 0, high = column->across;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        struct block block;
+        uint32_t mask;
+        TRY(find_chunk(column, corner_of(column, first_row, middle), &block, &mask, error));
+        if (block.size > 0) low = middle + 1;
+        else high = middle;
+    }
+    *stored = low;
+    return TRAJLOG_OK;
+}
+
+static trajlog_status read_particles(struct column *column, int64_t first_row, int64_t rows, struct error *error)
+{
+    const struct rounding as_it_is = {.kind = ROUNDING_NONE};
+    int64_t stored, particles;
+    TRY(count_stored(column, first_row, &stored, error));
+    if (stored == 0) return TRAJLOG_OK;
+    particles = stored < column->across ? stored * column->chunk_particles : column_capacity(column);
+    TRY(use_sides(column, particles, error));
+    size_t row_bytes = (size_t)particles * particle_bytes(column);
+    unsigned char *dense = calloc((size_t)rows, row_bytes);
+    if (!dense) return no_memory(column, "its last rows", error);
+    trajlog_status status = read_part(column, first_row, rows, particles, dense, error);
+    for (int64_t i = 0; status == TRAJLOG_OK && i < rows; i++)
+        gather_particles(column, i, &as_it_is, dense + (size_t)i * row_bytes, row_bytes);
+    free(dense);
+    return status;
+}
+
 static trajlog_status read_tail(struct column *column, int64_t first_row, int64_t rows, struct error *error)
 {
     const struct rounding as_it_is = {.kind = ROUNDING_NONE};
+    if (column->varies) return read_particles(column, first_row, rows, error);
     if (column->across == 1) return column_read(column, first_row, rows, column->buffer, error);
     unsigned char *dense = calloc((size_t)rows, column->row_bytes);
     if (!dense)
@@ -607,13 +767,13 @@ static trajlog_status read_tail(struct column *column, int64_t first_row, int64_
 static trajlog_status find_tail(struct column *column, int64_t first_row, bool *found, struct error *error)
 {
     *found = true;
-    for (int64_t side = 0; side < column->across && *found; side++) {
+    for (int64_t side = 0; side < column->used && *found; side++) {
         uint32_t mask = 0;
         TRY(find_chunk(column, corner_of(column, first_row, side), &column->tail[side], &mask, error));
         bool is_raw = column->tail[side].size == column->chunk_bytes;
         *found = column->tail[side].size > 0 && is_raw == (mask == encoding_mask_all(&column->encoding));
     }
-    if (!*found) memset(column->tail, 0, (size_t)column->across * sizeof *column->tail);
+    if (!*found) memset(column->tail, 0, (size_t)column->used * sizeof *column->tail);
     return TRAJLOG_OK;
 }
 
@@ -667,7 +827,7 @@ trajlog_status column_fill(struct column *column, int64_t rows, const void *fill
     size_t size = trajlog_type_size(column->type);
     size_t tail_bytes = (size_t)(rows % column->chunk_rows) * column->slice_bytes;
     TRY(extend(column, rows, error));
-    for (int64_t side = 0; side < column->across && tail_bytes > 0; side++) {
+    for (int64_t side = 0; side < column->used && tail_bytes > 0; side++) {
         unsigned char *chunk = column->buffer + (size_t)side * column->chunk_bytes;
         for (size_t i = 0; i < tail_bytes; i += size) memcpy(chunk + i, fill, size);
     }
@@ -682,6 +842,9 @@ void column_close(struct column *column)
     column->dataset = 0;
     free(column->buffer);
     free(column->tail);
+    free(column->fill);
+    column->fill = NULL;
+    column->room = 0;
     column->buffer = NULL;
     column->tail = NULL;
 }

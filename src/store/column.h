@@ -8,7 +8,11 @@
  * the same. An extent never exceeds the rows that the column has, so no unwritten row can appear.
  *
  * With access by particle, several chunks lie side by side, each with some of the particles of the same rows. What is
- * said here of a chunk, or of the tail, then holds for each of them. */
+ * said here of a chunk, or of the tail, then holds for each of them.
+ *
+ * Where the number of particles varies, rows come with those that there are, and the room for them grows: more chunks lie
+ * side by side then. A chunk in which no row has a particle is not stored, and reads as the fill value; so are those of the
+ * rows from before. */
 #ifndef STORE_COLUMN_H
 #define STORE_COLUMN_H
 
@@ -40,6 +44,7 @@ struct column_layout {
     trajlog_type memory_type; /* that the rows were converted from; 0: they were not */
     struct storage storage;
     const void *fill; /* an element: what is read where nothing was written; NULL: nothing ever is left out */
+    bool varies;      /* the first dimension of the shape is a capacity that grows; there is a fill value */
 };
 
 /* A piece of the file; size 0: none. */
@@ -67,8 +72,12 @@ struct column {
                             * them; comes with the buffer */
     bool tail_stays;       /* taken up: the tail on disk can be written on where it is */
     unsigned char *buffer; /* the tail, one chunk after the other; NULL where each row is a chunk and is written from
-                            * the caller's memory */
+                            * the caller's memory, and where no particle was yet */
     bool is_number;        /* a row is eight bytes, and goes into the buffer as it is */
+    bool varies;           /* the number of particles does */
+    void *fill;            /* an element of what is no particle; NULL: it does not vary */
+    int64_t used;          /* chunks of the tail, of those side by side, that are stored: they hold a particle */
+    int64_t room;          /* chunks that there is memory for in `tail` and `buffer` */
     struct encoding encoding;
     struct rounding rounding; /* done when a row comes, so that a tail has the values that it will have for ever */
 };
@@ -77,8 +86,8 @@ struct column {
 trajlog_status column_create(struct column *column, struct column_context *context, hid_t location,
                              const struct column_layout *layout, struct error *error);
 
-/* Taking up a column of an earlier run, in three steps. column_open: as it is in the file; chunks and filters are the
- * file's, type and shape must be the layout's, else INVALID_FILE. column_keep: only the first `rows` rows count from here
+/* Taking up a column of an earlier run, in three steps. column_open: as it is in the file; chunks, filters and capacity are
+ * the file's, type and shape must be the layout's, else INVALID_FILE. column_keep: only the first `rows` rows count from here
  * on; those in a chunk that is not full come into memory. column_take_up, when SWMR is on: the others leave the dataset,
  * and the tail gets where it can be written on; for one batch with whatever else is taken up. */
 trajlog_status column_open(struct column *column, struct column_context *context, hid_t location,
@@ -94,6 +103,12 @@ trajlog_status column_read(const struct column *column, int64_t first_row, int64
 
 /* Appends a row; libhdf5 is entered only when it fills a chunk: that is when column_next_write(column) == rows + 1. */
 trajlog_status column_append(struct column *column, const void *row, struct error *error);
+/* The same where the number of particles varies: `row` has so many, no more than the capacity. */
+trajlog_status column_append_particles(struct column *column, const void *row, int64_t particles, struct error *error);
+/* The number of particles that there is room for: the second dimension of the dataset. */
+int64_t column_capacity(const struct column *column);
+/* Makes it larger, from the next commit on: also for the rows that there are. */
+trajlog_status column_grow(struct column *column, int64_t capacity, struct error *error);
 int64_t column_next_write(const struct column *column);
 
 /* The same for a row that fills none, which can only succeed. Numbers are copied here: there may be many of them. */

@@ -61,7 +61,16 @@ struct column_layout define_layout(const struct group *group, const struct field
                                   .type = field->stored_type,
                                   .memory_type = field->type,
                                   .shape = field->shape,
-                                  .storage = field->storage};
+                                  .storage = field->storage,
+                                  .varies = field_varies(group, field)};
+}
+
+trajlog_status define_fill(struct store *store, const struct field *field, void **fill)
+{
+    *fill = calloc(1, trajlog_type_size(field->stored_type));
+    if (!*fill) return store_fail_memory(store);
+    role_pad(field, *fill, 1);
+    return TRAJLOG_OK;
 }
 
 static trajlog_status make_axis(struct store *store, struct store_group *group, hid_t location)
@@ -79,12 +88,8 @@ static trajlog_status define_column(struct store *store, struct store_group *gro
     const struct field *field = group->model->fields[index];
     struct column_layout layout = define_layout(group->model, field);
     void *fill = NULL;
-    if (group->model->varying && role_is_of_particles(field->role)) {
-        fill = calloc(1, trajlog_type_size(field->stored_type));
-        if (!fill) return store_fail_memory(store);
-        role_pad(field, fill, 1);
-        layout.fill = fill;
-    }
+    if (layout.varies) TRY(define_fill(store, field, &fill));
+    layout.fill = fill;
     trajlog_status status = column_create(&group->fields[index], &store->context, location, &layout, &store->failure);
     free(fill);
     return status;
@@ -102,7 +107,9 @@ static trajlog_status make_datasets(struct store *store, struct store_group *gro
     driver_begin_headers(store->driver);
     TRY(make_axis(store, group, location));
     for (size_t i = 0; i < model->field_count; i++) {
-        if (model->fields[i]->enabled) TRY(define_column(store, group, i, location));
+        if (!model->fields[i]->enabled) continue;
+        TRY(define_column(store, group, i, location));
+        if (group->fields[i].varies) group->capacity = column_capacity(&group->fields[i]);
     }
     driver_begin_headers(store->driver);
     return TRAJLOG_OK;
@@ -188,6 +195,9 @@ trajlog_status define_allocate(struct store *store, const struct schema *schema)
         group->model = schema->groups[store->group_count];
         group->fields = calloc(group->model->field_count ? group->model->field_count : 1, sizeof *group->fields);
         if (!group->fields) return store_fail_memory(store);
+        while (group->count_field < group->model->field_count &&
+               strcmp(group->model->fields[group->count_field]->name, COUNT_FIELD) != 0)
+            group->count_field++;
     }
     return TRAJLOG_OK;
 }

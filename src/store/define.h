@@ -24,6 +24,8 @@ trajlog_status define_parents(struct store *store, hid_t location, const char *p
 
 struct column_layout define_drop_layout(void);
 struct column_layout define_layout(const struct group *group, const struct field *field);
+/* An element of what stands where nothing was written, to be freed. */
+trajlog_status define_fill(struct store *store, const struct field *field, void **fill);
 /* Unit, description, and how values are rounded. */
 trajlog_status define_field_attributes(struct store *store, hid_t dataset, const struct field *field);
 /* Sets a text attribute; takes the text, which is freed; NULL: there was no memory to make it. */

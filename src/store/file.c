@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/role.h"
 #include "model/schema_json.h"
 #include "store/attribute.h"
 #include "store/define.h"
@@ -373,13 +374,32 @@ static void gather_row(struct store *store, struct store_group *group, int64_t s
     store->unsaved = true;
 }
 
+/* The number of particles of a frame, where it varies. */
+static int64_t particles_of(const struct store_group *group, const void *const *fields)
+{
+    int64_t particles = 0;
+    if (group->capacity > 0) memcpy(&particles, fields[group->count_field], sizeof particles);
+    return particles;
+}
+
+static trajlog_status append_fields(struct store *store, struct store_group *group, const void *const *fields)
+{
+    int64_t particles = particles_of(group, fields);
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        struct column *column = &group->fields[i];
+        if (column->dataset <= 0) continue;
+        if (column->varies) TRY(column_append_particles(column, fields[i], particles, &store->failure));
+        else TRY(column_append(column, fields[i], &store->failure));
+    }
+    return TRAJLOG_OK;
+}
+
 static trajlog_status append_row(struct store *store, struct store_group *group, int64_t step, double time,
                                  const void *const *fields)
 {
     TRY(column_append(&group->step, &step, &store->failure));
     TRY(column_append(&group->time, &time, &store->failure));
-    for (size_t i = 0; i < group->model->field_count; i++)
-        if (group->fields[i].dataset > 0) TRY(column_append(&group->fields[i], fields[i], &store->failure));
+    TRY(append_fields(store, group, fields));
     group->rows++;
     store->unsaved = true;
     return TRAJLOG_OK;
@@ -387,13 +407,26 @@ static trajlog_status append_row(struct store *store, struct store_group *group,
 
 static trajlog_status commit(struct store *store, enum commit_level level);
 
-/* A row that fills a chunk somewhere. */
+/* All datasets of particles get wider with the same commit. */
+static trajlog_status grow(struct store *store, struct store_group *group, int64_t particles)
+{
+    group->capacity = capacity_for(group->capacity, particles, group->model->most);
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        struct column *column = &group->fields[i];
+        if (column->dataset > 0 && column->varies) TRY(column_grow(column, group->capacity, &store->failure));
+    }
+    return TRAJLOG_OK;
+}
+
+/* A row that fills a chunk somewhere, or has more particles than any before. */
 static trajlog_status append_and_write(struct store *store, struct store_group *group, int64_t step, double time,
                                        const void *const *fields)
 {
     struct hdf5_quiet quiet;
+    int64_t particles = particles_of(group, fields);
     enter(&quiet);
-    append_row(store, group, step, time, fields);
+    if (particles > group->capacity) grow(store, group, particles);
+    if (store->failure.status == TRAJLOG_OK) append_row(store, group, step, time, fields);
     group->next_write = group_next_write(group);
     if (store->failure.status == TRAJLOG_OK && store->context.chunks >= MOST_DIRTY_CHUNKS)
         commit(store, COMMIT_FLUSHED);
@@ -410,11 +443,13 @@ trajlog_status store_append(struct store *store, size_t group, int64_t step, dou
         return report(store, error);
     }
     struct store_group *target = &store->groups[group];
-    if (target->rows + 1 < target->next_write) {
+    bool in_memory = target->rows + 1 < target->next_write;
+    if (in_memory && target->capacity == 0) {
         gather_row(store, target, step, time, fields);
         return TRAJLOG_OK;
     }
-    append_and_write(store, target, step, time, fields);
+    if (in_memory && particles_of(target, fields) <= target->capacity) append_row(store, target, step, time, fields);
+    else append_and_write(store, target, step, time, fields);
     return report(store, error);
 }
 

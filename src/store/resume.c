@@ -199,10 +199,34 @@ static trajlog_status keep_rows(struct store *store, struct store_group *group)
  * Groups
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* A kill can leave them different, where the headers of a group lie on several pages. */
+static int64_t largest_capacity(const struct store_group *group)
+{
+    int64_t largest = 0;
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        const struct column *column = &group->fields[i];
+        if (column->dataset > 0 && column->varies && column_capacity(column) > largest)
+            largest = column_capacity(column);
+    }
+    return largest;
+}
+
 /* A field that schema_take_up has just added to a group of the file. */
 static bool is_new(const struct group *filed, const struct field *field)
 {
     return group_find_field(filed, field->name)->first_row == FIRST_ROW_OPEN;
+}
+
+static trajlog_status open_column(struct store *store, const struct store_group *group, const struct field *field,
+                                  struct column *column, hid_t location)
+{
+    struct column_layout layout = define_layout(group->model, field);
+    void *fill = NULL;
+    if (layout.varies) TRY(define_fill(store, field, &fill));
+    layout.fill = fill;
+    trajlog_status status = column_open(column, &store->context, location, &layout, &store->failure);
+    free(fill);
+    return status;
 }
 
 static trajlog_status open_columns(struct store *store, struct store_group *group, const struct group *filed,
@@ -214,10 +238,10 @@ static trajlog_status open_columns(struct store *store, struct store_group *grou
     TRY(column_open(&group->step, &store->context, location, &step, &store->failure));
     TRY(column_open(&group->time, &store->context, location, &time, &store->failure));
     for (size_t i = 0; i < model->field_count; i++) {
-        struct column_layout layout = define_layout(model, model->fields[i]);
         if (!model->fields[i]->enabled || is_new(filed, model->fields[i])) continue;
-        TRY(column_open(&group->fields[i], &store->context, location, &layout, &store->failure));
+        TRY(open_column(store, group, model->fields[i], &group->fields[i], location));
     }
+    group->capacity = largest_capacity(group);
     return TRAJLOG_OK;
 }
 
@@ -225,10 +249,10 @@ static trajlog_status add_column(struct store *store, struct store_group *group,
                                  struct column *column, hid_t location)
 {
     struct column_layout layout = define_layout(group->model, field);
-    void *fill = calloc(1, trajlog_type_size(field->stored_type));
-    if (!fill) return store_fail_memory(store);
-    role_pad(field, fill, 1);
+    void *fill;
+    TRY(define_fill(store, field, &fill));
     layout.fill = fill;
+    if (layout.varies && group->capacity > 0) layout.shape.dims[0] = group->capacity;
     trajlog_status status = define_parents(store, location, field->name);
     if (status == TRAJLOG_OK) status = column_create(column, &store->context, location, &layout, &store->failure);
     if (status == TRAJLOG_OK) status = column_fill(column, group->rows, fill, &store->failure);
@@ -393,8 +417,13 @@ static trajlog_status take_up_columns(struct store *store, struct store_group *g
     if (group->step.dataset <= 0) return TRAJLOG_OK;
     TRY(column_take_up(&group->step, &store->failure));
     TRY(column_take_up(&group->time, &store->failure));
-    for (size_t i = 0; i < group->model->field_count; i++)
-        if (group->fields[i].dataset > 0) TRY(column_take_up(&group->fields[i], &store->failure));
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        struct column *column = &group->fields[i];
+        if (column->dataset <= 0) continue;
+        if (column->varies && column_capacity(column) < group->capacity)
+            TRY(column_grow(column, group->capacity, &store->failure));
+        TRY(column_take_up(column, &store->failure));
+    }
     return TRAJLOG_OK;
 }
 

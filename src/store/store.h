@@ -13,6 +13,8 @@ struct store_group {
     const struct group *model;
     struct column step, time;
     struct column *fields; /* one per field of the model; those that are not in the file are zeroed */
+    int64_t capacity;      /* of particles, where their number varies; 0: it does not */
+    size_t count_field;    /* that says how many there are */
     int64_t rows;
     int64_t next_write; /* up to this row, appending only copies memory */
     bool written;       /* `once` */

@@ -264,12 +264,29 @@ trajlog_status trajlog_set_count(trajlog_group *group, const int64_t *count)
         name_group(group);
         return writer_stick(log);
     }
-    trajlog_field *field = trajlog_add_field(group, COUNT_FIELD, TRAJLOG_INT64, TRAJLOG_SCALAR, count, NULL);
+    const int64_t *now = &group->particles.now;
+    trajlog_field *field = trajlog_add_field(group, COUNT_FIELD, TRAJLOG_INT64, TRAJLOG_SCALAR, now, NULL);
     if (field == NULL) return log->error.status;
     group->model->varying = true;
     group->particles.count = count;
     TRY(trajlog_set_role(field, TRAJLOG_ROLE_OBSERVABLE, NULL));
     return trajlog_set_description(field, "the number of particles in the frame");
+}
+
+trajlog_status trajlog_limit_count(trajlog_group *group, int64_t most)
+{
+    if (group == NULL) return refuse_null("trajlog_limit_count", "group");
+    trajlog_writer *log = group->log;
+    if (!may_declare(log, "trajlog_limit_count")) return log->error.status;
+    group->model->most = most;
+    if (most > 0 && group->model->varying) return TRAJLOG_OK;
+    if (most < 1)
+        error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0, "a limit of %lld: expected 1 or more", (long long)most);
+    else
+        error_set(&log->pending, TRAJLOG_INVALID_STATE, 0,
+                  "its number of particles does not vary; call trajlog_set_count first");
+    name_group(group);
+    return writer_stick(log);
 }
 
 /* A callback's frame must be somewhere before it is permuted. */

@@ -45,7 +45,7 @@ static trajlog_status append_rows(struct delivery *delivery, const struct messag
         TRY(sink->append(sink->context, group, message->step, message->time, delivery->fields, &delivery->error));
         counter_add(&delivery->counters->rows, 1);
         delivery->rows++;
-        delivery->bytes += (int64_t)layout->stored_bytes;
+        delivery->bytes += section_stored_bytes(layout, section_particles(layout, memory));
         memory = frame_next_section(delivery->layout, group, memory);
     }
     return TRAJLOG_OK;

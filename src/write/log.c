@@ -48,19 +48,29 @@ static trajlog_status copy_field(const trajlog_field *field, void *to, const voi
     return view_copy(&field->view, to, state, error);
 }
 
+trajlog_status group_look(trajlog_group *group)
+{
+    struct particles_view *particles = &group->particles;
+    struct error *error = &group->log->pending;
+    if (particles->count == NULL && particles->order == NULL) return TRAJLOG_OK;
+    trajlog_status status = particles_look(particles, error);
+    if (status == TRAJLOG_OK && particles->now > particles->capacity) status = writer_make_room(group);
+    if (status == TRAJLOG_OK) status = particles_check_order(particles, error);
+    if (status != TRAJLOG_OK) error_prefix(error, "group \"%s\"", group->model->name);
+    return status;
+}
+
 trajlog_status group_copy(trajlog_group *group, void *section, const void *state)
 {
     struct error *error = &group->log->pending;
     const struct section_layout *layout = &group->log->layout.sections[group->index];
-    if (particles_look(&group->particles, error) != TRAJLOG_OK) {
-        error_prefix(error, "group \"%s\"", group->model->name);
-        return error->status;
-    }
     bool varies = group->particles.count != NULL || group->particles.order != NULL;
+    size_t end = layout->bytes;
     for (size_t i = 0; i < layout->field_count; i++) {
-        if (layout->offsets[i] == FIELD_ABSENT) continue;
+        size_t place = section_place(layout, i, group->particles.now, &end);
+        if (place == FIELD_ABSENT) continue;
         trajlog_field *field = group->fields[i];
-        void *to = (unsigned char *)section + layout->offsets[i];
+        void *to = (unsigned char *)section + place;
         if (!varies && view_copy_plain(&field->view, to)) continue;
         if (copy_field(field, to, state, error) == TRAJLOG_OK) continue;
         error_prefix(error, "group \"%s\", field \"%s\"", group->model->name, field->model->name);
@@ -138,10 +148,21 @@ static struct message *wait_for_room(trajlog_writer *log, size_t bytes)
     return message;
 }
 
+static size_t due_bytes(const trajlog_writer *log)
+{
+    size_t bytes = frame_bytes(&log->layout, log->due, log->due_count);
+    for (size_t i = 0; i < log->due_count; i++) {
+        const struct section_layout *section = &log->layout.sections[log->due[i]];
+        if (section->particle_bytes != NULL)
+            bytes += section_bytes(section, log->groups[log->due[i]]->particles.now) - section->bytes;
+    }
+    return bytes;
+}
+
 /* Sets *message to room for the frame that is due; NULL if the policy gives the frame up. */
 static trajlog_status reserve(trajlog_writer *log, struct message **message)
 {
-    size_t bytes = frame_bytes(&log->layout, log->due, log->due_count);
+    size_t bytes = due_bytes(log);
     if (log->queue == NULL) {
         *message = log->only_frame;
         (*message)->bytes = bytes;
@@ -169,7 +190,8 @@ static void count_frame(trajlog_writer *log)
 {
     counter_add(&log->counters.frames, 1);
     for (size_t i = 0; i < log->due_count; i++)
-        counter_add(&log->counters.bytes, (int64_t)log->layout.sections[log->due[i]].stored_bytes);
+        counter_add(&log->counters.bytes,
+                    section_stored_bytes(&log->layout.sections[log->due[i]], log->groups[log->due[i]]->particles.now));
 }
 
 /* The policy's answer to a frame for which there was no room. */
@@ -192,10 +214,19 @@ static trajlog_status give_up(trajlog_writer *log, const struct moment *moment)
 
 /* --------------------------------------------------------------------------------------------------------- step --- */
 
+/* Before anything is reserved, since the queue may have to grow. */
+static trajlog_status look_at_particles(trajlog_writer *log)
+{
+    for (size_t i = 0; i < log->timed_count; i++)
+        if (log->is_due[i] || holds(log->timed[i])) TRY(group_look(log->timed[i]));
+    return TRAJLOG_OK;
+}
+
 /* Copies all that the step asks for; nothing of it is anyone else's yet. *message is NULL if there is no frame. */
 static trajlog_status copy_step(trajlog_writer *log, const struct moment *moment, struct message **message)
 {
     *message = NULL;
+    TRY(look_at_particles(log));
     if (log->due_count > 0) TRY(reserve(log, message));
     if (*message != NULL) TRY(fill_frame(log, *message, moment));
     if (!log->running) TRY(writer_copy_once(log, moment));
@@ -326,8 +357,11 @@ static void find_last(trajlog_writer *log)
 {
     log->due_count = 0;
     for (size_t i = 0; i < log->timed_count; i++) {
-        const struct held_frame *held = &log->timed[i]->held;
-        if (held->filled && held->step == log->last_step) log->due[log->due_count++] = log->timed[i]->index;
+        trajlog_group *group = log->timed[i];
+        const struct held_frame *held = &group->held;
+        if (!held->filled || held->step != log->last_step) continue;
+        group->particles.now = section_particles(&log->layout.sections[group->index], held->sections[held->latest]);
+        log->due[log->due_count++] = group->index;
     }
 }
 
@@ -342,8 +376,9 @@ void writer_log_last(trajlog_writer *log)
     frame_begin(message, log->due, log->due_count, log->last_step, log->last_time);
     void *section = frame_first_section(message);
     for (size_t i = 0; i < log->due_count; i++) {
-        const struct held_frame *held = &log->groups[log->due[i]]->held;
-        memcpy(section, held->sections[held->latest], log->layout.sections[log->due[i]].bytes);
+        const trajlog_group *group = log->groups[log->due[i]];
+        memcpy(section, group->held.sections[group->held.latest],
+               section_bytes(&log->layout.sections[group->index], group->particles.now));
         section = frame_next_section(&log->layout, log->due[i], section);
     }
     send(log, message);

@@ -24,10 +24,14 @@
 /* A large ring has large pages, where the system has them. */
 #define LARGE_PAGE ((size_t)1 << 21)
 
-struct queue {
+struct ring {
     unsigned char *memory;
     size_t size;    /* of the memory */
-    size_t touched; /* from here on it may lack pages; after queue_new the consumer's */
+    size_t touched; /* from here on it may lack pages */
+};
+
+struct queue {
+    struct ring ring; /* replaced under the mutex, while there are no messages; under it the consumer makes pages */
     struct queue_bounds bounds;
     struct counters *counters;
 
@@ -79,12 +83,12 @@ out:
 
 /* Where the ring has pages already, frames do not pay for page faults. They are made as with a write, but nothing is
  * written, so that the producer may be at work there. False: the system does not do this. */
-static bool touch_next_page(struct queue *queue)
+static bool touch_next_page(struct ring *ring)
 {
-    size_t left = queue->size - queue->touched, size = left < LARGE_PAGE ? left : LARGE_PAGE;
+    size_t left = ring->size - ring->touched, size = left < LARGE_PAGE ? left : LARGE_PAGE;
 #ifdef MADV_POPULATE_WRITE
-    if (madvise(queue->memory + queue->touched, size, MADV_POPULATE_WRITE) == 0) {
-        queue->touched += size;
+    if (madvise(ring->memory + ring->touched, size, MADV_POPULATE_WRITE) == 0) {
+        ring->touched += size;
         return true;
     }
 #endif
@@ -92,19 +96,19 @@ static bool touch_next_page(struct queue *queue)
 }
 
 /* All of it takes milliseconds: the first frames get theirs now, the rest comes when the consumer has nothing to do. */
-static trajlog_status make_ring(struct queue *queue, size_t bytes)
+static trajlog_status make_ring(struct ring *ring, size_t bytes)
 {
     size_t alignment = bytes >= LARGE_PAGE ? LARGE_PAGE : MESSAGE_ALIGNMENT;
     if (bytes > SIZE_MAX - alignment) return TRAJLOG_OUT_OF_MEMORY;
-    queue->size = (bytes + alignment - 1) / alignment * alignment;
-    queue->memory = aligned_alloc(alignment, queue->size);
-    if (queue->memory == NULL) return TRAJLOG_OUT_OF_MEMORY;
+    ring->size = (bytes + alignment - 1) / alignment * alignment;
+    ring->memory = aligned_alloc(alignment, ring->size);
+    if (ring->memory == NULL) return TRAJLOG_OUT_OF_MEMORY;
     if (alignment == LARGE_PAGE) {
-        (void)madvise(queue->memory, queue->size, MADV_HUGEPAGE); /* else it has small ones */
-        if (touch_next_page(queue)) return TRAJLOG_OK;
+        (void)madvise(ring->memory, ring->size, MADV_HUGEPAGE); /* else it has small ones */
+        if (touch_next_page(ring)) return TRAJLOG_OK;
     }
-    memset(queue->memory, 0, queue->size);
-    queue->touched = queue->size;
+    memset(ring->memory, 0, ring->size);
+    ring->touched = ring->size;
     return TRAJLOG_OK;
 }
 
@@ -114,8 +118,8 @@ static struct queue *make_queue(const struct queue_bounds *bounds)
     struct queue *made = aligned_alloc(alignof(struct queue), sizeof *made);
     if (made == NULL) return NULL;
     memset(made, 0, sizeof *made);
-    if (!__builtin_add_overflow(bounds->bytes, bounds->largest, &bytes) && make_ring(made, bytes) == TRAJLOG_OK &&
-        initialise_waits(made))
+    if (!__builtin_add_overflow(bounds->bytes, bounds->largest, &bytes) &&
+        make_ring(&made->ring, bytes) == TRAJLOG_OK && initialise_waits(made))
         return made;
     queue_forget(made);
     return NULL;
@@ -149,7 +153,7 @@ void queue_free(struct queue *queue)
 void queue_forget(struct queue *queue)
 {
     if (queue == NULL) return;
-    free(queue->memory);
+    free(queue->ring.memory);
     free(queue);
 }
 
@@ -184,7 +188,7 @@ static bool has_room(const struct queue *queue, size_t bytes, enum message_kind 
 
 static struct message *take_room(struct queue *queue, size_t bytes, enum message_kind kind)
 {
-    struct message *message = (struct message *)(void *)(queue->memory + queue->head_offset);
+    struct message *message = (struct message *)(void *)(queue->ring.memory + queue->head_offset);
     queue->reserved = message->bytes = bytes;
     queue->reserved_kind = message->kind = kind;
     return message;
@@ -229,6 +233,39 @@ struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum messa
     atomic_store_explicit(&queue->producer_waits, false, memory_order_relaxed);
     pthread_mutex_unlock(&queue->mutex);
     return has_room(queue, bytes, kind) ? take_room(queue, bytes, kind) : NULL;
+}
+
+bool queue_is_empty(struct queue *queue)
+{
+    look_at_tail(queue);
+    return used_bytes(queue) == 0;
+}
+
+/* The consumer looks at the ring and its bounds where it has a message, and otherwise under the mutex. */
+static void replace_ring(struct queue *queue, const struct ring *ring, const struct queue_bounds *bounds)
+{
+    pthread_mutex_lock(&queue->mutex);
+    free(queue->ring.memory);
+    queue->ring = *ring;
+    queue->bounds.bytes = bounds->bytes;
+    queue->bounds.largest = bounds->largest;
+    pthread_mutex_unlock(&queue->mutex);
+    counter_set(&queue->counters->queue_bytes, (int64_t)bounds->bytes);
+}
+
+trajlog_status queue_enlarge(struct queue *queue, const struct queue_bounds *bounds, struct error *error)
+{
+    size_t bytes;
+    struct ring ring = {.memory = NULL};
+    if (bounds->bytes <= queue->bounds.bytes && bounds->largest <= queue->bounds.largest) return TRAJLOG_OK;
+    if (__builtin_add_overflow(bounds->bytes, bounds->largest, &bytes) || make_ring(&ring, bytes) != TRAJLOG_OK)
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
+                         "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
+                         bounds->largest);
+    /* There is as much room as there is at all when there is nothing else. */
+    (void)queue_reserve_wait(queue, queue->bounds.bytes, MESSAGE_FLUSH, INT64_MAX);
+    replace_ring(queue, &ring, bounds);
+    return TRAJLOG_OK;
 }
 
 /* What was seen of the tail may be old: it is looked at again only before something is made of it. */
@@ -298,8 +335,12 @@ static void take_nap(struct queue *queue, int64_t nap)
 /* What is there to do before a nap. */
 static bool is_ring_touched(struct queue *queue)
 {
-    if (queue->touched < queue->size && !touch_next_page(queue)) queue->touched = queue->size;
-    return queue->touched == queue->size;
+    struct ring *ring = &queue->ring;
+    pthread_mutex_lock(&queue->mutex);
+    if (ring->touched < ring->size && !touch_next_page(ring)) ring->touched = ring->size;
+    bool is_touched = ring->touched == ring->size;
+    pthread_mutex_unlock(&queue->mutex);
+    return is_touched;
 }
 
 const struct message *queue_next(struct queue *queue, int64_t nap)
@@ -308,7 +349,7 @@ const struct message *queue_next(struct queue *queue, int64_t nap)
         if (nap > 0 && is_ring_touched(queue)) take_nap(queue, nap);
         if (!sees_message(queue)) return NULL;
     }
-    return (const struct message *)(const void *)(queue->memory + queue->next_offset);
+    return (const struct message *)(const void *)(queue->ring.memory + queue->next_offset);
 }
 
 /* A waiting producer is left to sleep until it has room for more than one small frame: at most half of the queue, so
@@ -338,7 +379,7 @@ static void tell_producer(struct queue *queue)
 
 void queue_release(struct queue *queue)
 {
-    const struct message *message = (const struct message *)(const void *)(queue->memory + queue->next_offset);
+    const struct message *message = (const struct message *)(const void *)(queue->ring.memory + queue->next_offset);
     size_t bytes = message->bytes;
     if (message->kind == MESSAGE_FRAME) queue->next_frames++;
     queue->next_offset += bytes;

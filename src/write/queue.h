@@ -35,6 +35,11 @@ struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum messa
 /* Makes the reserved message the consumer's. Requests wake it at once; for frames it is woken when there are many. */
 void queue_publish(struct queue *queue);
 
+/* Producer, which has reserved nothing: waits until the consumer has released everything, and gives the queue larger bounds;
+ * `frames` stays as it is. OUT_OF_MEMORY. */
+trajlog_status queue_enlarge(struct queue *queue, const struct queue_bounds *bounds, struct error *error);
+bool queue_is_empty(struct queue *queue);
+
 /* Producer: how full the queue is, 0 to 1, by bytes or frames, whichever is more. */
 double queue_fill(const struct queue *queue);
 

@@ -72,7 +72,8 @@ static trajlog_status refuse_state(trajlog_writer *log, const char *why)
 static trajlog_status copy_state(trajlog_writer *log, const void *state)
 {
     life_enter(log);
-    trajlog_status status = group_copy(log->checkpoint, log->delivery.checkpoint.section, state);
+    trajlog_status status = group_look(log->checkpoint);
+    if (status == TRAJLOG_OK) status = group_copy(log->checkpoint, log->delivery.checkpoint.section, state);
     life_leave(log);
     if (status == TRAJLOG_OK) return TRAJLOG_OK;
     return status == TRAJLOG_OUT_OF_RANGE ? writer_refuse(log) : writer_stick(log);

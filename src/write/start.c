@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "model/h5md_plan.h"
+#include "model/role.h"
+#include "store/hdf5_lock.h"
 #include "store/missing_filter.h"
 #include "write/clock.h"
 #include "write/store_sink.h"
@@ -45,10 +47,28 @@ static trajlog_status check_all_filters(const trajlog_writer *log)
     return TRAJLOG_OK;
 }
 
+/* A configuration can switch fields off, or store them as another type. */
+static trajlog_status check_counts(trajlog_writer *log)
+{
+    for (size_t i = 0; i < log->schema->group_count; i++) {
+        const struct group *group = log->schema->groups[i];
+        if (!group->enabled || !group->varying) continue;
+        const struct field *count = group_find_field(group, COUNT_FIELD);
+        if (count->enabled && count->stored_type == TRAJLOG_INT64) continue;
+        return error_set(
+            &log->pending, TRAJLOG_INVALID_CONFIG, 0,
+            "group \"%s\", field \"%s\": it says how many particles there are; expected it to be enabled, and "
+            "stored as int64",
+            group->name, COUNT_FIELD);
+    }
+    return TRAJLOG_OK;
+}
+
 trajlog_status writer_complete_schema(trajlog_writer *log)
 {
     if (log->complete) return TRAJLOG_OK;
     if (log->config != NULL) TRY(config_apply_schema(log->config, log->schema, &log->pending));
+    TRY(check_counts(log));
     TRY(check_all_filters(log));
     TRY(check_roles(log));
     log->complete = true;
@@ -64,7 +84,7 @@ static trajlog_status prepare_field(trajlog_field *field, struct error *error)
 static trajlog_status prepare_views(trajlog_group *group)
 {
     struct error *error = &group->log->pending;
-    group->particles.capacity = particles_capacity(group->model);
+    particles_prepare(&group->particles, group->log->schema, group->model);
     for (size_t i = 0; i < group->model->field_count; i++) {
         trajlog_field *field = group->fields[i];
         if (!field->model->enabled || prepare_field(field, error) == TRAJLOG_OK) continue;
@@ -86,7 +106,8 @@ static trajlog_status prepare_all_views(trajlog_writer *log)
 /* Memory for a section: aligned as in a frame, and touched. */
 static void *section_new(const trajlog_writer *log, const trajlog_group *group)
 {
-    size_t bytes = log->layout.sections[group->index].bytes;
+    const struct section_layout *layout = &log->layout.sections[group->index];
+    size_t bytes = section_bytes(layout, layout->room);
     if (bytes == 0) bytes = MESSAGE_ALIGNMENT;
     void *section = aligned_alloc(MESSAGE_ALIGNMENT, bytes);
     if (section != NULL) memset(section, 0, bytes);
@@ -149,12 +170,19 @@ static size_t default_queue_bytes(size_t largest, size_t frames)
     return message_round_up(most > least ? most : least);
 }
 
-static trajlog_status make_queue(trajlog_writer *log)
+static struct queue_bounds queue_bounds_of(const trajlog_writer *log)
 {
     const struct settings *settings = &log->settings;
     struct queue_bounds bounds = {.frames = settings->queue_frames, .largest = log->layout.largest};
     if (settings->queue_bytes == 0) bounds.bytes = default_queue_bytes(bounds.largest, bounds.frames);
     else bounds.bytes = settings->queue_bytes / MESSAGE_ALIGNMENT * MESSAGE_ALIGNMENT;
+    return bounds;
+}
+
+static trajlog_status make_queue(trajlog_writer *log)
+{
+    const struct settings *settings = &log->settings;
+    const struct queue_bounds bounds = queue_bounds_of(log);
     if (bounds.bytes < bounds.largest)
         return error_set(&log->pending, TRAJLOG_INVALID_ARGUMENT, 0,
                          "queue_bytes is %zu, and the largest frame takes %zu in the queue: expected room for one",
@@ -164,9 +192,70 @@ static trajlog_status make_queue(trajlog_writer *log)
 
 static trajlog_status make_only_frame(trajlog_writer *log)
 {
-    log->only_frame = aligned_alloc(MESSAGE_ALIGNMENT, log->layout.largest);
-    if (log->only_frame == NULL) return no_memory(log, "the largest frame");
-    memset(log->only_frame, 0, log->layout.largest);
+    struct message *frame = aligned_alloc(MESSAGE_ALIGNMENT, log->layout.largest);
+    if (frame == NULL) return no_memory(log, "the largest frame");
+    memset(frame, 0, log->layout.largest);
+    free(log->only_frame);
+    log->only_frame = frame;
+    return TRAJLOG_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ more particles --- */
+
+/* Callbacks fill frames of all the places. */
+static trajlog_status make_views_larger(trajlog_group *group, int64_t capacity)
+{
+    for (size_t i = 0; i < group->model->field_count; i++) {
+        trajlog_field *field = group->fields[i];
+        if (!field->model->enabled || !particles_concern(&group->particles, field->model)) continue;
+        size_t bytes = field->model->memory_bytes / (size_t)field->model->shape.dims[0] * (size_t)capacity;
+        TRY(view_make_room(&field->view, bytes, &group->log->pending));
+    }
+    return TRAJLOG_OK;
+}
+
+static trajlog_status make_held_larger(trajlog_group *group, const struct section_layout *layout)
+{
+    for (int i = 0; i < 2 && group->held.sections[i] != NULL; i++) {
+        void *old = group->held.sections[i], *larger = section_new(group->log, group);
+        if (larger == NULL) return no_memory(group->log, "a frame");
+        memcpy(larger, old, section_bytes(layout, section_particles(layout, old)));
+        free(old);
+        group->held.sections[i] = larger;
+    }
+    return TRAJLOG_OK;
+}
+
+/* The queue's bound, where the caller has set it, is exceeded only if not a single frame would fit. */
+static trajlog_status make_queue_larger(trajlog_writer *log)
+{
+    struct queue_bounds bounds = queue_bounds_of(log);
+    if (bounds.bytes < bounds.largest) bounds.bytes = bounds.largest;
+    int64_t begin = clock_now();
+    trajlog_status status = queue_enlarge(log->queue, &bounds, &log->pending);
+    counter_add(&log->counters.blocked_nanoseconds, clock_now() - begin);
+    return status;
+}
+
+static trajlog_status make_frames_larger(trajlog_group *group, int64_t capacity)
+{
+    trajlog_writer *log = group->log;
+    const struct section_layout *layout = &log->layout.sections[group->index];
+    TRY(make_views_larger(group, capacity));
+    TRY(frame_make_room(&log->layout, group->index, capacity, &log->pending));
+    TRY(make_held_larger(group, layout));
+    return log->queue == NULL ? make_only_frame(log) : make_queue_larger(log);
+}
+
+trajlog_status writer_make_room(trajlog_group *group)
+{
+    trajlog_writer *log = group->log;
+    struct particles_view *particles = &group->particles;
+    int64_t capacity = capacity_for(particles->capacity, particles->now, particles->most);
+    if (log->queue != NULL && !queue_is_empty(log->queue) && hdf5_lock_is_mine())
+        return writer_refuse_holder(log, "trajlog_log");
+    TRY(make_frames_larger(group, capacity));
+    particles->capacity = capacity;
     return TRAJLOG_OK;
 }
 
@@ -246,7 +335,9 @@ trajlog_status writer_copy_once(trajlog_writer *log, const struct moment *moment
 {
     for (size_t i = 0; i < log->schema->group_count; i++) {
         trajlog_group *group = log->groups[i];
-        if (group->once != NULL) TRY(group_copy(group, group->once, moment->state));
+        if (group->once == NULL) continue;
+        TRY(group_look(group));
+        TRY(group_copy(group, group->once, moment->state));
     }
     return TRAJLOG_OK;
 }

@@ -13,6 +13,7 @@ trajlog_status view_bind(struct view *view, const struct field *field, const voi
     view->data = data;
     view->gather = gather;
     view->strided = strides != NULL;
+    view->fortran = false;
     for (int32_t i = 0; strides != NULL && i < field->shape.rank; i++) view->strides[i] = strides[i];
     return TRAJLOG_OK;
 }
@@ -25,7 +26,9 @@ trajlog_status view_bind_fortran(struct view *view, const struct field *field, c
         strides[i] = stride;
         stride *= field->shape.dims[i];
     }
-    return view_bind(view, field, data, strides, error);
+    TRY(view_bind(view, field, data, strides, error));
+    view->fortran = true;
+    return TRAJLOG_OK;
 }
 
 /* A callback fills the frame itself where its bytes are what is stored. */
@@ -35,9 +38,10 @@ static trajlog_status prepare_callback(struct view *view, const struct field *fi
     free(view->scratch);
     view->scratch = NULL;
     if (view->gather.plain_copy && !view->needs_scratch) return TRAJLOG_OK;
-    view->scratch = calloc(1, field->memory_bytes);
+    size_t bytes = field->memory_bytes > view->least_scratch ? field->memory_bytes : view->least_scratch;
+    view->scratch = calloc(1, bytes);
     if (view->scratch != NULL) return TRAJLOG_OK;
-    return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a frame of %zu bytes", field->memory_bytes);
+    return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a frame of %zu bytes", bytes);
 }
 
 trajlog_status view_set_callback(struct view *view, const struct field *field, trajlog_fill fill, void *context,
@@ -71,6 +75,16 @@ trajlog_status view_need_scratch(struct view *view, const struct field *field, s
     if (view->needs_scratch) return TRAJLOG_OK;
     view->needs_scratch = true;
     return view->kind == VIEW_CALLBACK ? prepare_callback(view, field, error) : TRAJLOG_OK;
+}
+
+trajlog_status view_make_room(struct view *view, size_t bytes, struct error *error)
+{
+    view->least_scratch = bytes;
+    if (view->scratch == NULL) return TRAJLOG_OK;
+    free(view->scratch);
+    view->scratch = calloc(1, bytes);
+    if (view->scratch != NULL) return TRAJLOG_OK;
+    return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a frame of %zu bytes", bytes);
 }
 
 trajlog_status view_copy(const struct view *view, void *to, const void *state, struct error *error)

@@ -13,12 +13,14 @@ struct view {
     enum view_kind kind;
     const void *data; /* not owned */
     bool strided;
+    bool fortran; /* the strides follow from the field's shape */
     ptrdiff_t strides[TRAJLOG_MAX_RANK];
     trajlog_fill fill;
     void *context;
     struct gather gather; /* from the array, or from `scratch`, to the frame */
     void *scratch;        /* what a callback fills, where that is not yet what is stored; owned */
     bool needs_scratch;   /* a callback's frame is always filled there */
+    size_t least_scratch; /* bytes, where that is more than the field's shape says */
 };
 
 /* Each replaces the view, and allocates nothing. `strides` may be NULL: contiguous C order. INVALID_ARGUMENT. */
@@ -35,6 +37,9 @@ trajlog_status view_prepare(struct view *view, const struct field *field, struct
 
 /* From here on a callback fills `scratch`, also where its bytes are what is stored. OUT_OF_MEMORY. */
 trajlog_status view_need_scratch(struct view *view, const struct field *field, struct error *error);
+
+/* From here on `scratch`, where there is one, has at least so many bytes. OUT_OF_MEMORY. */
+trajlog_status view_make_room(struct view *view, size_t bytes, struct error *error);
 
 /* Copies one frame, dense and in the stored type, to `to`. CALLBACK_FAILED, OUT_OF_RANGE. */
 trajlog_status view_copy(const struct view *view, void *to, const void *state, struct error *error);

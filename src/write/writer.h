@@ -103,7 +103,7 @@ struct trajlog_writer {
     struct delivery delivery;
     struct queue *queue;        /* NULL in synchronous mode */
     struct worker *worker;      /* likewise */
-    struct threads *encoders;  /* NULL: none */
+    struct threads *encoders;   /* NULL: none */
     struct message *only_frame; /* synchronous mode's */
 
     char *path;
@@ -146,7 +146,12 @@ trajlog_status writer_define(trajlog_writer *log, const struct moment *moment); 
 trajlog_status writer_start(trajlog_writer *log);
 void writer_free_run(trajlog_writer *log);
 
+/* A group has more particles than there is room for: rare, and may wait until the queue is empty. */
+trajlog_status writer_make_room(trajlog_group *group);
+
 /* log.c */
+/* How many particles there are now, and in which order; before group_copy. */
+trajlog_status group_look(trajlog_group *group);
 trajlog_status group_copy(trajlog_group *group, void *section, const void *state);
 /* Whether step and time may come now; and what is wrong with them, as a refusal. */
 bool writer_accepts(const trajlog_writer *log, int64_t step, double time);

@@ -447,6 +447,24 @@ def test_capacity_is_kept(tmp_path):
         assert not np.isnan(log["trajectory/position"][np.argmax(log["trajectory/count"])]).any()
 
 
+def test_the_log_makes_room_as_the_box_fills(tmp_path):
+    """Frames are as wide as doublings of the first room make them; older rows have nothing there."""
+    path = tmp_path / "log.h5"
+    run("mc_gcmc", "--steps", 300, "--activity", 20, "--out", path, "--quiet", "--every", 1)
+    with h5py.File(path) as log:
+        count, position, identity = (log[f"trajectory/{name}"] for name in ("count", "position", "id"))
+        capacity = position.shape[1]
+        assert count[0] == 0 and capacity // 2 < count[...].max() <= capacity and capacity in (128, 256, 512)
+        assert position.shape == (301, capacity, 3) and identity.shape == (301, capacity)
+        assert log["particles/all/id/value"].shape == identity.shape and identity.fillvalue == -1
+        there = np.arange(capacity) < count[...][:, None]
+        np.testing.assert_array_equal(np.isnan(position[...]).any(axis=2), ~there)
+        np.testing.assert_array_equal(np.isnan(position[...]).all(axis=2), ~there)
+        np.testing.assert_array_equal(identity[...] >= 0, there)
+        assert (identity[...][~there] == -1).all()
+        np.testing.assert_array_equal(count[...], log["thermo/count"][...])
+
+
 def test_gcmc_repeats(tmp_path):
     for name, more in ("a", []), ("b", ["--sync"]), ("c", ["--seed", 5]):
         run("mc_gcmc", "--steps", 200, "--out", tmp_path / name, "--quiet", *more)

@@ -639,12 +639,13 @@ def test_md_argon_opens_in_mdanalysis(run, build, tmp_path, mdanalysis):
 
 def test_mc_gcmc_opens_in_mdanalysis_with_its_padding(run, build, tmp_path, mdanalysis):
     """MDAnalysis knows no varying numbers: it shows the capacity, and NaN where there is no particle."""
-    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 100, "--capacity", 64)
-    universe = mdanalysis.Universe.empty(64)
-    universe.load_new(str(path), convert_units=False)
+    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 100)
     with h5py.File(path) as file:
         counts, ids = file["trajectory/count"][:], file["particles/all/id/value"]
-        assert ids.fillvalue == -1 and counts[0] == 0 and counts[-1] > 0
+        capacity = file["trajectory/position"].shape[1]
+        assert ids.fillvalue == -1 and counts[0] == 0 and 32 < counts.max() <= capacity < 512
+        universe = mdanalysis.Universe.empty(capacity)
+        universe.load_new(str(path), convert_units=False)
         for row, frame in enumerate(universe.trajectory):
             np.testing.assert_array_equal(frame.positions, as_float32(file["trajectory/position"][row]))
             assert np.isnan(frame.positions[counts[row]:]).all() and not np.isnan(frame.positions[:counts[row]]).any()
@@ -653,7 +654,7 @@ def test_mc_gcmc_opens_in_mdanalysis_with_its_padding(run, build, tmp_path, mdan
 
 
 def test_pyh5md_reads_varying_numbers_with_their_ids(run, build, tmp_path, outside):
-    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 60, "--capacity", 64)
+    path = example(run, build, tmp_path, "mc_gcmc", "--steps", 60)
     elements = outside(PYH5MD, path, "all", "id")
     with h5py.File(path) as file:
         counts = file["observables/count/value"][:]

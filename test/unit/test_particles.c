@@ -201,6 +201,7 @@ static void a_count_out_of_range_does_not_stick(void **state)
     struct scene *scene = *state;
     create(scene, 1);
     ok(trajlog_set_count(scene->group, &scene->count));
+    ok(trajlog_limit_count(scene->group, CAPACITY));
     fill(scene, 0, CAPACITY);
     ok(trajlog_log(scene->log, 0, 0));
     scene->count = CAPACITY + 1;
