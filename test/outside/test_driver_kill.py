@@ -3,6 +3,7 @@ a synthetic writer (test/crash/writer.c).
 
 TRAJLOG_KILLS          random kills; by default 30
 TRAJLOG_CRASH_RUNS     recorded runs, each state of which is opened; by default 1
+                       (of a write over many pages, when there is more than one run; else between the first few)
 TRAJLOG_CRASH_TWICE    of the states of a resume that is killed, how many are resumed, recorded, and killed in each state
                        again; by default 3
 TRAJLOG_POWER_STATES   power losses; by default 300
@@ -10,6 +11,7 @@ TRAJLOG_FAULTS         failing operations; by default 150
 TRAJLOG_SEED           where the random numbers begin; by default 1
 """
 
+import collections
 import errno
 import os
 import pathlib
@@ -193,8 +195,10 @@ def test_whatever_a_killed_resume_shows_can_be_resumed(writer, run, tmp_path):
         operations, seen, twice = before + read_log(tmp_path / "2.log"), set(), 0
         states = [state for state, _, _ in distinct_kill_states(operations) if state > len(before)]
         chosen = set(random_numbers.sample(states, min(amount("TRAJLOG_CRASH_TWICE", 3), len(states))))
+        cuts = collections.Counter()
         for operation, _, disk in distinct_kill_states(operations):
-            if operation <= len(before):
+            cuts[operation] += 1
+            if operation <= len(before) or cuts[operation] > 3 and amount("TRAJLOG_CRASH_RUNS", 1) == 1:
                 continue
             disk.write_out(again_in)
             restart = last_step(judge(again))

@@ -1,0 +1,195 @@
+"""Kills and power losses, seen through the public face: runs of test/crash/log_run.c are recorded, and what each state of
+them leaves is opened with trajlog_open, put in order by trajlog_recover, and taken up by trajlog_resume.
+
+TRAJLOG_REPLAY         not empty: each state is recovered and resumed too, by default some of them
+TRAJLOG_POWER_STATES   power losses; by default 300
+TRAJLOG_SEED           where the random numbers begin; by default 1
+"""
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import typing
+
+import h5py
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
+from crash_replay import Disk, distinct_kill_states, is_directory, read_log  # noqa: E402
+
+SEED = int(os.environ.get("TRAJLOG_SEED", 1))
+POWER_STATES = int(os.environ.get("TRAJLOG_POWER_STATES", 300))
+# Of each case, so many states are recovered, and so many resumed.
+SOME = 10**9 if os.environ.get("TRAJLOG_REPLAY") else 15
+
+
+class Seen(typing.NamedTuple):
+    """The rows of the groups, and the step of the newest checkpoint, or -1."""
+
+    every: int
+    third: int
+    checkpoint: int
+
+    @property
+    def step(self):
+        """The last one that both groups have. A commit reaches one after the other."""
+        return min(self.every, 3 * self.third) - 1
+
+    def has(self, other):
+        return all(mine >= least for mine, least in zip(self, other))
+
+
+NOTHING = Seen(0, 0, -1)
+
+
+def through(step, checkpoint):
+    return Seen(step + 1, (step + 3) // 3, checkpoint)
+
+
+@pytest.fixture
+def log_run(build, run, tmp_path):
+    """log_run(path, key=number, ...): runs it; returns what was recorded."""
+    program = build / "test/crash/log_run"
+    assert program.exists(), f"{program} is not built: run make tests"
+
+    def call(path, **options):
+        run(program, path, tmp_path / "log", *(f"{key}={number}" for key, number in options.items()))
+        return read_log(tmp_path / "log")
+
+    return call
+
+
+@pytest.fixture
+def ask(build):
+    """ask("read", path): what is in the file, None if there are no groups."""
+    process = subprocess.Popen([build / "test/crash/log_run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def call(*words):
+        process.stdin.write(" ".join(map(str, words)) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().split()
+        assert answer and answer[0] in ("every", "none", "lost"), (words, answer)
+        if answer[0] != "every":
+            return None
+        return Seen(*map(int, answer[1::2]))
+
+    yield call
+    process.stdin.close()
+    process.wait(60)
+
+
+CASES = {
+    "created": [{"steps": 1, "commit": 0, "abandon": 1}],
+    "committed": [{"steps": 9, "commit": 2, "abandon": 1}],
+    "extended": [{"steps": 40, "commit": 13, "abandon": 1}],
+    "closed": [{"steps": 8, "commit": 3}],
+    "synced": [{"steps": 12, "commit": 2, "sync": 5, "abandon": 1}],
+    "resumed": [{"steps": 14, "commit": 4, "abandon": 1}, {"first": 7, "steps": 13, "commit": 2, "abandon": 1}],
+    "closed and resumed": [{"steps": 14, "commit": 4}, {"first": 14, "steps": 17, "commit": 2}],
+    "from the start": [{"steps": 7, "commit": 3, "abandon": 1}, {"first": 0, "steps": 5, "commit": 2}],
+    "checkpoints": [{"steps": 9, "commit": 4, "checkpoint": 3, "abandon": 1},
+                    {"first": 6, "steps": 11, "commit": 2, "checkpoint": 3}],
+}
+POWER_CASES = [name for name, runs in CASES.items() if {"sync", "checkpoint"} & set(runs[0])]
+
+
+def record(log_run, path, runs):
+    """All of the runs' operations; and those after which the second one begins."""
+    operations = log_run(path, **runs[0])
+    first = len(operations)
+    for options in runs[1:]:
+        operations += log_run(path, **options)
+    return operations, first
+
+
+def promised(marks, kinds, resumes_at):
+    """What must be there. `resumes_at`: the first step of the second run, if that has begun: then it may have dropped the
+    rows behind, and has when it says so."""
+    step, checkpoint = -1, -1
+    for kind, number in ((kind, int(number)) for kind, number in (mark.split() for mark in marks)):
+        if kind == "resumed":
+            step, checkpoint, resumes_at = number, min(checkpoint, number), None
+        elif kind in (*kinds, "checkpoint"):
+            step = number
+        if kind == "checkpoint":
+            checkpoint = number
+    if resumes_at is not None:
+        step, checkpoint = min(step, resumes_at - 1), min(checkpoint, resumes_at - 1)
+    return through(step, checkpoint)
+
+
+def plain_rows(path):
+    """What those see who know nothing of journals."""
+    with h5py.File(path, "r") as file:
+        return tuple(len(file[name]) if name in file else 0 for name in ("every/step", "third/step"))
+
+
+def check_recovered(ask, path, seen):
+    assert ask("recover", path) == seen
+    assert plain_rows(path) == (seen or NOTHING)[:2] and os.listdir(path.parent) == [path.name]
+
+
+def check_resumed(ask, path, seen, runs):
+    """Takes the file up behind the last step that all groups have."""
+    seen = seen or NOTHING
+    after = ask("resume", path, seen.step, int("checkpoint" in runs[0]))
+    assert after == through(seen.step + 2, min(seen.checkpoint, seen.step)), (seen, after)
+    assert plain_rows(path) == after[:2] and os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_kill_leaves_is_read_recovered_and_resumed(log_run, ask, tmp_path, name):
+    path, state = tmp_path / "run.h5", tmp_path / "state"
+    state.mkdir()
+    runs, copy = CASES[name], state / "run.h5"
+    operations, second = record(log_run, path, runs)
+    states = [number for number, _, disk in distinct_kill_states(operations) if str(path) in disk.names]
+    numbers, old = random.Random(SEED), None
+    recovered, resumed = (set(numbers.sample(states, min(SOME, len(states)))) for _ in range(2))
+    for number, marks, disk in distinct_kill_states(operations):
+        if str(path) not in disk.names:
+            continue
+        disk.write_out(state)
+        seen, amid = ask("read", copy), number > second and not any(mark.startswith("resumed") for mark in marks)
+        least = promised(marks, ("flushed", "synced", "closed"), runs[-1]["first"] if amid else None)
+        assert (seen or NOTHING).has(least) and (seen or not marks), (number, seen, least)
+        # Nothing that is seen without the journal is gone with it.
+        assert all(plain <= rows for plain, rows in zip(plain_rows(copy), seen or NOTHING)), (number, seen)
+        if amid:
+            # A resume happens as one, and is followed by its first step.
+            done = through(runs[1]["first"] - 1, min(old.checkpoint, runs[1]["first"] - 1))
+            assert seen in (old, done) or seen.has(done) and seen.every <= done.every + 1, (number, seen, old, done)
+        elif number <= second:
+            old = seen
+        if number in recovered:
+            check_recovered(ask, copy, seen)
+            disk.write_out(state)
+        if number in resumed:
+            check_resumed(ask, copy, seen, runs)
+    assert len(states) > (5 if name == "created" else 20)
+
+
+@pytest.mark.parametrize("name", POWER_CASES)
+def test_what_a_power_loss_leaves_is_read_recovered_and_resumed(log_run, ask, tmp_path, name):
+    path, state = tmp_path / "run.h5", tmp_path / "state"
+    state.mkdir()
+    runs, copy, numbers = CASES[name], state / "run.h5", random.Random(SEED)
+    operations, second = record(log_run, path, runs)
+    first = next(i for i, (word, *rest) in enumerate(operations)
+                 if word == "mark" and rest[0].startswith(("synced", "checkpoint")))
+    places = [numbers.randrange(first, len(operations)) for _ in range(POWER_STATES // len(POWER_CASES) // 2)]
+    disk, marks = Disk(is_directory(operations)), []
+    for number, operation in enumerate(operations):
+        disk.apply(operation)
+        if operation[0] == "mark":
+            marks.append(operation[1])
+        for _ in range(places.count(number)):
+            disk.lose_power(numbers, state)
+            ask("lose", copy)
+            seen, least = ask("read", copy), promised(marks, ("synced",), runs[-1]["first"] if number >= second else None)
+            assert seen.has(least), (number, seen, least)
+            if numbers.random() < 0.5:
+                check_recovered(ask, copy, seen)
+            check_resumed(ask, copy, seen, runs)
