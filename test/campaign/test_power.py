@@ -1,7 +1,7 @@
 """Power losses of random logs and their resumes, a fraction in each test; see power.py. Those of the commit driver alone
 are in test/outside/test_driver_kill.py.
 
-TRAJLOG_POWER_STATES    how many in all; by default 800
+TRAJLOG_POWER_STATES    how many in all; by default 400
 TRAJLOG_CAMPAIGN_SEED   where the random numbers begin; by default another place each time, which a failure tells
 """
 
@@ -12,8 +12,8 @@ import pytest
 
 import power
 
-STATES = int(os.environ.get("TRAJLOG_POWER_STATES", 800))
-PARTS = 4
+STATES = int(os.environ.get("TRAJLOG_POWER_STATES", 400))
+PARTS = 2
 
 
 @pytest.mark.parametrize("part", range(PARTS))

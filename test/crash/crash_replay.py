@@ -56,6 +56,17 @@ def is_directory(operations):
             if operation[0] == "open" and operation[2] == "r" and os.path.isdir(operation[3])} - written
 
 
+ZEROS = bytes(1 << 16)
+
+
+def used(content):
+    """Behind it are zeros only."""
+    end = len(content)
+    while end >= len(ZEROS) and content[end - len(ZEROS):end] == ZEROS:
+        end -= len(ZEROS)
+    return end
+
+
 class Disk:
     """What a file system holds, and what of it would survive a power loss."""
 
@@ -121,7 +132,7 @@ class Disk:
         for path, inode in (self.names if names is None else names).items():
             with open(os.path.join(directory, os.path.basename(path)), "wb") as file:
                 # What lies ahead of the end are zeros, and much.
-                file.write(contents[inode].rstrip(b"\0"))
+                file.write(memoryview(contents[inode])[:used(contents[inode])])
                 file.truncate(len(contents[inode]))
 
     def lose_power(self, random, directory):
