@@ -286,6 +286,39 @@ static void vmd_draws_bonds(void **state)
     assert_integers(scene, "/parameters/vmd_structure/bond_to", to, 3);
 }
 
+/* A topology that comes with a later run. */
+static void vmd_draws_bonds_that_were_added(void **state)
+{
+    struct scene *scene = *state;
+    static const int32_t bonds[2][2] = {{0, 1}, {1, 2}}, from[2] = {1, 2}, to[2] = {2, 3}, resid[N] = {0};
+    static const char resname[1][4] = {"LIG"};
+    trajlog_options options = trajlog_default_options();
+    trajlog_writer *log = NULL;
+    options.existing = TRAJLOG_REPLACE;
+    ok(trajlog_create(&log, scene->path, &options));
+    trajlog_group *group = trajlog_add_group(log, "trajectory", trajlog_every(1));
+    add(group, "x", TRAJLOG_SHAPE(N, 3), scene->position[0], "nm", TRAJLOG_ROLE_POSITION, TRAJLOG_FLOAT64);
+    ok(trajlog_log(log, 0, 0));
+    ok(trajlog_close(&log));
+    options.accept_additions = 1;
+    for (int64_t step = 0; step < 2; step++) { /* in the third run, all is there already */
+        ok(trajlog_resume(&log, scene->path, step, &options));
+        group = trajlog_add_group(log, "trajectory", trajlog_every(1));
+        add(group, "x", TRAJLOG_SHAPE(N, 3), scene->position[0], "nm", TRAJLOG_ROLE_POSITION, TRAJLOG_FLOAT64);
+        group = trajlog_add_group(log, "topology", trajlog_once());
+        add_once(group, "bonds", TRAJLOG_INT32, TRAJLOG_SHAPE(2, 2), bonds, TRAJLOG_ROLE_BONDS);
+        add_once(group, "vmd_structure/resid", TRAJLOG_INT32, TRAJLOG_SHAPE(N), resid, TRAJLOG_ROLE_PARAMETER);
+        add_once(group, "vmd_structure/resname", TRAJLOG_STRING(4), TRAJLOG_SHAPE(1), resname, TRAJLOG_ROLE_PARAMETER);
+        ok(trajlog_log(log, step + 1, 1));
+        ok(trajlog_close(&log));
+    }
+    scene->file = H5Fopen(scene->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(scene->file >= 0);
+    assert_integers(scene, "/parameters/vmd_structure/bond_from", from, 2);
+    assert_integers(scene, "/parameters/vmd_structure/bond_to", to, 2);
+    assert_vmd_texts(scene, "/parameters/vmd_structure/resname", (const char *const[]){"LIG"}, 1);
+}
+
 /* What the program says itself is not said otherwise. */
 static void vmd_draws_the_bonds_of_the_program(void **state)
 {
@@ -392,6 +425,7 @@ static const struct CMUnitTest tests[] = {
     TEST(vmd),
     TEST(vmd_reads_names_of_species),
     TEST(vmd_draws_bonds),
+    TEST(vmd_draws_bonds_that_were_added),
     TEST(vmd_draws_the_bonds_of_the_program),
     TEST(vmd_reads_names_of_residues),
     TEST(lists_that_vmd_would_misread_are_refused),
