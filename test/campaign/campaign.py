@@ -2,9 +2,10 @@
 """The kill campaign: random logs, their writers killed with SIGKILL at random moments, their files judged.
 
     campaign.py --build BUILD [--count N] [--seed S] [--jobs J] [--keep DIRECTORY]     N kills
-    campaign.py --build BUILD --seed S --case K --keep DIRECTORY                       one case again
+    campaign.py --build BUILD --seed S --case K [--amid] --keep DIRECTORY              one case again
 
-A case follows from its seed and number, but for the moment of the kill in the machine's own time. Exit status: 0 if
+A case follows from its seed and number, but for the moment of the kill in the machine's own time. Of all kills, each tenth hits a resume before it has taken effect:
+cases that aim there (--amid) are added until it is so. Exit status: 0 if
 nothing was violated."""
 
 import argparse
@@ -31,6 +32,10 @@ import verdict
 LONGEST = 120.0
 # So many violations are all one.
 ENOUGH = 20
+# Kills between the start of a resume and its first commit, by which it takes effect; and how many there must be.
+AMID = "amid a resume"
+SHARE_AMID = 0.1
+MOST_CASES = 10  # for each kill that is asked for
 
 
 @dataclasses.dataclass
@@ -50,17 +55,21 @@ class Result:
 
 
 WAYS = {"start": 20, "created": 10, "any": 50, "closing": 15, "never": 5}
+WAYS_BEFORE_AMID = {"any": 50, "created": 50}
 WAYS_OF_RESUMES = {"start": 15, "created": 50, "any": 20, "closing": 10, "never": 5}
 
 
 class Moment:
-    """When to kill: soon after the start, at any time, or when the writer says that it has opened its file or closes."""
+    """When to kill: soon after the start, at any time, or when the writer says that it has opened its file or closes; or
+    that it resumes, within so many seconds of that."""
 
-    def __init__(self, chance, ways=None):
+    def __init__(self, chance, ways=None, within=None):
         ways = ways or WAYS
         self.when = chance.choices(list(ways), list(ways.values()))[0]
         if self.when == "start":
             self.seconds = chance.uniform(0, 0.04)
+        elif self.when == "resuming":
+            self.seconds = chance.uniform(0, within)
         elif self.when == "any":
             self.seconds = 1.2 * 10 ** chance.uniform(-2, 0)
         else:
@@ -104,7 +113,7 @@ def run_and_kill(command, moment, directory, look_at=None):
     seen = None
     try:
         started = time.monotonic()
-        if moment.when in ("created", "closing"):
+        if moment.when in ("resuming", "created", "closing"):
             text = read_until(process, started + LONGEST, moment.when.encode())
             time.sleep(moment.seconds)
         else:
@@ -158,17 +167,22 @@ class State:
 class SyntheticCase:
     """One file, and some runs of the writer on it: the first creates it, others replace or resume it."""
 
-    def __init__(self, build, directory, seed, number, again=0.1):
-        self.build, self.directory, self.again = build, directory, again
+    def __init__(self, build, directory, seed, number, again=0.1, amid=False):
+        self.build, self.directory, self.again, self.amid = build, directory, again, amid
         self.chance = random.Random(f"{seed} {number}")
         self.path = directory / "run.h5"
         self.result = Result(number, "", 0, 0)
         self.plans = 0
+        self.within = 0.02  # how soon a resume is killed: sooner, where that was too late
         self.state = None  # before a run: of the file that is there; None if there is none
 
     def run(self):
         self.create()
-        if self.chance.random() < self.again:
+        if self.amid:
+            for _ in range(4):
+                if self.state is not None:
+                    self.resume()
+        elif self.chance.random() < self.again:
             for _ in range(self.chance.randint(1, 4)):
                 if self.state is None or self.chance.random() < 0.2:
                     self.create("existing=replace")
@@ -183,7 +197,8 @@ class SyntheticCase:
         plan.write(plan_file)
         self.result.what += f"plan{self.plans}: {plan.kind}, seed {plan.seed}; "
         self.count("replaced" if words else "created")
-        self.run_once(State(plan, plan_file, [(plan.first, plan.once_salt)]), words, WAYS)
+        self.run_once(State(plan, plan_file, [(plan.first, plan.once_salt)]), words,
+                      WAYS_BEFORE_AMID if self.amid else WAYS)
 
     def resume(self):
         """Takes the file up at a step that it has, or at the start; what comes then has another salt."""
@@ -194,18 +209,19 @@ class SyntheticCase:
             begin = restart + 1
         words = [f"resume={restart}", f"first={begin}", f"salt={salt}"]
         self.count("resumed")
-        self.run_once(self.state.resumed(begin, salt), words, WAYS_OF_RESUMES, None if restart == "start" else restart)
+        self.run_once(self.state.resumed(begin, salt), words, {"resuming": 1} if self.amid else WAYS_OF_RESUMES, None if restart == "start" else restart)
 
     def run_once(self, new, words, ways, kept=None):
         """Runs the writer, which is to bring the file into a new state, and judges it. Rows of all steps up to `kept`
         must be there whatever happens."""
-        moment = Moment(self.chance, ways)
+        moment = Moment(self.chance, ways, self.within)
         self.result.what += f"{new.plan_file.name} {' '.join(words)} killed {moment}; "
         command = [self.build / "test/campaign/writer", self.path, new.plan_file, *words]
         text, killed, status, seen = run_and_kill(command, moment, self.directory, self.path)
         report = verdict.Report(text)
         self.result.kills += killed
         self.result.finished += not killed
+        self.note_resume(killed, report)
         verdict.require(report.failed is None and (killed or status == 0), "the writer failed:", status, report.failed,
                         (self.directory / "stderr").read_text())
         verdict.require(killed or report.closed, "the writer ended without closing")
@@ -215,6 +231,12 @@ class SyntheticCase:
             verdict.require(not report.created and self.state is None, "there is no file")
         elif not self.is_as_before(new, report):
             self.judge(new, report, seen)
+
+    def note_resume(self, killed, report):
+        if killed and report.resuming and not report.logged:
+            self.count(AMID)
+        elif report.resuming and self.amid:
+            self.within /= 2
 
     def is_as_before(self, new, report):
         """Whether the file is still that of the run before, as it may be as long as no step was logged."""
@@ -258,19 +280,19 @@ class SyntheticCase:
 # Many cases
 
 
-def run_case(build, seed, number, keep, again=0.1, wholes=None):
+def run_case(build, seed, number, keep, again=0.1, wholes=None, amid=False):
     """Runs a case in a directory of its own, which stays if it was kept or something was violated. `wholes` is where
-    uninterrupted runs are, for all cases."""
+    uninterrupted runs are, for all cases. `amid`: it is to be killed amid resumes."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix=f"trajlog-{seed}-{number}-", dir=keep))
-    if number % 5 == 4:
+    if number % 5 == 4 and not amid:
         case = examples.ExampleCase(build, directory, seed, number, again, wholes)
     else:
-        case = SyntheticCase(build, directory, seed, number, again)
+        case = SyntheticCase(build, directory, seed, number, again, amid)
     try:
         case.run()
     except Exception as error:
         what = str(error) if isinstance(error, verdict.Violation) else "".join(traceback.format_exception(error))
-        case.result.violation = f"{what}\n    case {number} of seed {seed}; {case.result.what}\n    kept in {directory}"
+        case.result.violation = f"{what}\n    case {number} of seed {seed}{' --amid' * amid}; {case.result.what}\n    kept in {directory}"
     if keep is None and not case.result.violation:
         shutil.rmtree(directory)
     return case.result
@@ -289,21 +311,33 @@ class Totals:
         if result.violation:
             self.violations.append(result.violation)
 
+    @property
+    def lacks_kills_amid(self):
+        return self.counts[AMID] < SHARE_AMID * self.kills
+
     def __str__(self):
         others = "".join(f", {name} {count}" for name, count in sorted(self.counts.items()))
         return (f"{self.kills} kills, {len(self.violations)} violations; {self.finished} runs not killed, "
                 f"{self.rows} rows and {self.bytes / 1e6:.0f} MB judged{others}")
 
 
+def wants_more(totals, count, waiting):
+    """Whether one more case is needed, besides those that run."""
+    if len(totals.violations) >= ENOUGH or totals.cases + waiting >= MOST_CASES * count:
+        return False
+    return totals.kills + waiting < count or waiting == 0 and totals.lacks_kills_amid
+
+
 def run_campaign(build, seed, count, jobs, keep=None, first=0, again=0.1, tell=None):
-    """Cases until `count` processes were killed. A judge that dies, which h5py must not, is a violation too."""
+    """Cases until `count` processes were killed, and enough of them amid a resume. A judge that dies, which h5py must not, is a violation too."""
     totals, number = Totals(), first
     with tempfile.TemporaryDirectory(prefix="trajlog-wholes-", dir=keep) as name, \
             concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         waiting = set()
-        while waiting or totals.kills < count and len(totals.violations) < ENOUGH:
-            while len(waiting) < 2 * jobs and totals.kills + len(waiting) < count and len(totals.violations) < ENOUGH:
-                waiting.add(pool.submit(run_case, build, seed, number, keep, again, pathlib.Path(name)))
+        while waiting or wants_more(totals, count, 0):
+            while len(waiting) < 2 * jobs and wants_more(totals, count, len(waiting)):
+                amid = totals.lacks_kills_amid
+                waiting.add(pool.submit(run_case, build, seed, number, keep, again, pathlib.Path(name), amid))
                 number += 1
             done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
@@ -331,6 +365,7 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--case", type=int, default=None)
+    parser.add_argument("--amid", action="store_true", help="the case is one that aims at resumes")
     parser.add_argument("--again", type=float, default=0.1, help="so many cases are resumed or replaced, too")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=pathlib.Path, default=None)
@@ -338,7 +373,8 @@ def main():
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().getrandbits(31)
     build = arguments.build.resolve()
     if arguments.case is not None:
-        result = run_case(build, seed, arguments.case, arguments.keep, arguments.again)
+        result = run_case(build, seed, arguments.case, arguments.keep, arguments.again,
+                          amid=arguments.amid)
         print(result)
         return 1 if result.violation else 0
     print(f"seed {seed}", flush=True)

@@ -42,7 +42,7 @@ class Report:
 
     def __init__(self, text):
         self.lines = text.split("\n")[:-1]
-        self.created = self.logged = self.closing = self.closed = False
+        self.resuming = self.created = self.logged = self.closing = self.closed = False
         self.flushed = self.synced = self.dropped = self.failed = self.checkpointed = None
         for line in self.lines:
             word, _, rest = line.strip().partition(" ")
@@ -55,7 +55,7 @@ class Report:
             elif word == "failed":
                 self.failed = rest
             else:
-                require(word in ("created", "logged", "closed"), "the writer said", line)
+                require(word in ("resuming", "created", "logged", "closed"), "the writer said", line)
                 setattr(self, word, True)
 
 

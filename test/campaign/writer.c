@@ -8,9 +8,9 @@
  * The 64-bit word k of a field's frame is mix(mix(mix(salt + field) + step) + k) & mask, where `field` is the field's
  * number in the whole plan; what a word makes of elements, set_field says. plans.py computes the same.
  *
- * Lines: "created", "logged STEP" (the first one; all, if the plan says so), "flushed STEP" or "synced STEP" (all steps
- * up to it), "checkpointed STEP", "closing DROPPED", "closed", "failed NUMBER MESSAGE". Each is written when the call has
- * returned.
+ * Lines: "resuming" (before the call), "created", "logged STEP" (the first one; all, if the plan says so), "flushed STEP"
+ * or "synced STEP" (all steps up to it), "checkpointed STEP", "closing DROPPED", "closed", "failed NUMBER MESSAGE". Each
+ * is written when the call has returned. A resume takes effect between "resuming" and "logged".
  * Exit status: 0, or the number of the status. */
 #include <errno.h>
 #include <inttypes.h>
@@ -305,6 +305,7 @@ static void declare(struct plan *plan, trajlog_writer *log)
 static trajlog_status open_log(const struct plan *plan, trajlog_writer **log, const char *path)
 {
     if (plan->resume == NULL) return trajlog_create(log, path, &plan->options);
+    tell("resuming ");
     int64_t step = strcmp(plan->resume, "start") == 0 ? TRAJLOG_FROM_THE_START : strtoll(plan->resume, NULL, 10);
     return trajlog_resume(log, path, step, &plan->options);
 }
