@@ -177,6 +177,38 @@ def read_deflate(setup):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# One particle's series
+
+
+def read_h5py_series(path):
+    """The particle in the middle, of frames as they are chunked by default."""
+    import h5py
+
+    begin = time.perf_counter()
+    with h5py.File(path, "r") as file:
+        position = file["trajectory/position"]
+        position[:, position.shape[1] // 2]
+    return time.perf_counter() - begin
+
+
+def series(setup):
+    name = "series_vs_h5py"
+    if not installed("h5py"):
+        yield missing(name, "the Python module h5py is not installed")
+        return
+    by_particle, by_frame = setup.path("particles.h5"), setup.path("frames.h5")
+    setup.raw("read", "particles_file", by_particle)
+    setup.raw("read", "frames_file", by_frame)
+    pairs = take_turns(
+        lambda: setup.raw("read", "series", by_particle)["raw"], lambda: read_h5py_series(by_frame), setup.choose(15, 5)
+    )
+    os.remove(by_particle)
+    os.remove(by_frame)
+    ours, peer = (1e3 * statistics.median(column) for column in zip(*pairs))
+    yield figure(name, [b / a for a, b in pairs], f"{ours:.3g} ms, peer {peer:.3g} ms")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # LAMMPS
 
 LOGGED = """{"groups": {"trajectory": {"fields": {"image": {"enabled": false}}}, "thermo": {"enabled": false}}}"""
@@ -215,4 +247,4 @@ def lammps(setup):
     yield figure(name, [a / b for a, b in pairs], f"{ours:.3g} s, without output {peer:.3g} s, {steps} steps")
 
 
-ALL = {"callers": callers, "xtc": xtc, "read_deflate": read_deflate, "lammps": lammps}
+ALL = {"callers": callers, "xtc": xtc, "read_deflate": read_deflate, "series": series, "lammps": lammps}

@@ -1,5 +1,5 @@
-/* Reading a log from its first row to its last, against read(2); from the page cache. One particle's series, which the
- * public header has no call for, has no figure. */
+/* Reading a log from its first row to its last, against read(2); and, for peers in Python, logs to read and single
+ * measurements. From the page cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -95,19 +95,77 @@ static void read_vs_read2(const struct settings *settings, const struct frames *
     free(reading.piece);
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The series of the particle in the middle
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+#define BY_PARTICLE "{\"groups\": {\"trajectory\": {\"fields\": {\"position\": {\"access\": \"particle\"}}}}}"
+
+static void read_series(const char *path)
+{
+    trajlog_reader *reader = NULL;
+    double begin = seconds_now();
+    check_reader(reader, trajlog_open(&reader, path));
+    int32_t group = trajlog_find_group(reader, "trajectory"),
+            field = trajlog_find_field(reader, "trajectory", "position");
+    const int64_t rows = trajlog_reader_group(reader, group)->rows;
+    const int64_t particles = trajlog_reader_field(reader, group, field)->shape.dims[0];
+    const size_t bytes = (size_t)rows * FRAME_BYTES(1);
+    float *series = malloc(bytes);
+    if (series == NULL) fail("no memory for %zu bytes", bytes);
+    check_reader(reader, trajlog_read_series(reader, "trajectory", "position", trajlog_all_rows(), particles / 2, 1,
+                                             TRAJLOG_FLOAT32, series, bytes, NULL));
+    trajlog_reader_close(&reader);
+    double end = seconds_now();
+    free(series);
+    print_raw(end - begin, (int64_t)bytes);
+}
+
+/* The frames as the configuration says that they are to be stored. */
+static void write_frames(const struct settings *settings, const char *config)
+{
+    struct frames frames = frames_load(settings);
+    float *position = frames_make(&frames, frames.particles, 1);
+    trajlog_writer *log = log_positions(settings->file, frames.particles, position, config);
+    int64_t bytes = choose(settings, 400000000, 100000000), count = bytes / (int64_t)FRAME_BYTES(frames.particles) + 1;
+    double begin = seconds_now();
+    for (int64_t i = 0; i < count; i++) {
+        frames_fill(&frames, i, frames.particles, position);
+        check_log(log, trajlog_log(log, i, (double)i));
+    }
+    close_log(&log);
+    print_raw(seconds_now() - begin, bytes);
+    free(position);
+    frames_free(&frames);
+}
+
+static void run_raw(const struct settings *settings)
+{
+    size_t bytes;
+    if (settings->file == NULL) fail("--raw %s: expected --file", settings->raw);
+    if (is_raw(settings, "read")) {
+        double seconds = read_log(settings->file, &bytes);
+        print_raw(seconds, (int64_t)bytes);
+    } else if (is_raw(settings, "series")) {
+        read_series(settings->file);
+    } else if (is_raw(settings, "frames_file")) {
+        write_frames(settings, NULL);
+    } else if (is_raw(settings, "particles_file")) {
+        write_frames(settings, BY_PARTICLE);
+    } else {
+        fail("--raw %s: there is no such measurement", settings->raw);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = settings_parse(argc, argv);
-    if (is_raw(&settings, "read")) {
-        size_t bytes;
-        if (settings.file == NULL) fail("--raw read: expected --file");
-        double seconds = read_log(settings.file, &bytes);
-        print_raw(seconds, (int64_t)bytes);
+    if (settings.raw != NULL) {
+        run_raw(&settings);
         return 0;
     }
     struct frames frames = frames_load(&settings);
     read_vs_read2(&settings, &frames);
-    print_missing("series_vs_h5py", "this version has no access = particle, and reads no single particle");
     frames_free(&frames);
     return 0;
 }

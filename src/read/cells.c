@@ -14,7 +14,7 @@
 #define BYTES_WORTH_A_CALL 4096
 
 /* Runs are read together in pieces of about this size. */
-#define SPAN_BYTES ((size_t)1 << 20)
+#define SPAN_BYTES ((size_t)64 << 10)
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Making

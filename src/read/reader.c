@@ -185,6 +185,7 @@ trajlog_status trajlog_open(trajlog_reader **reader, const char *path)
 trajlog_status trajlog_reader_close(trajlog_reader **reader)
 {
     if (!reader || !*reader) return TRAJLOG_OK;
+    streams_leave(*reader);
     scan_close((*reader)->scan);
     decoders_free((*reader)->decoders);
     free((*reader)->path);
@@ -203,9 +204,9 @@ trajlog_status trajlog_refresh(trajlog_reader *reader)
     if (status == TRAJLOG_OK) {
         status = scan_open(&scan, reader->path, reader->filters, reader->decoders, &error);
         if (status == TRAJLOG_OK) {
+            streams_end(reader);
             scan_close(reader->scan);
             reader->scan = scan;
-            reader->refresh_count++;
         }
     }
     return reader_end(reader, status, &error);

@@ -10,10 +10,15 @@ struct trajlog_reader {
     char *path;
     char *filters; /* that may be used besides HDF5's own; see filter.h */
     struct decoders *decoders;
-    struct scan *scan;     /* NULL: it could not be opened; then it only carries its error */
-    struct error error;    /* of the latest call that failed */
-    int64_t refresh_count; /* which scan this is: what a stream knows of an older one is gone */
+    struct scan *scan;              /* NULL: it could not be opened; then it only carries its error */
+    struct error error;             /* of the latest call that failed */
+    struct trajlog_stream *streams; /* that are open */
 };
+
+/* The scan goes: streams end, and read nothing in advance any more. */
+void streams_end(trajlog_reader *reader);
+/* The reader itself goes: its streams do without. */
+void streams_leave(trajlog_reader *reader);
 
 /* Every public call makes its own error, and ends with this: it names the file and is kept if the call failed. */
 trajlog_status reader_end(trajlog_reader *reader, trajlog_status status, struct error *error);

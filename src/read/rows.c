@@ -152,6 +152,33 @@ trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t sta
     return read_box(dataset, &box, stride, data, error);
 }
 
+struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, int64_t count, void *data)
+{
+    struct rows_ahead ahead = {.dataset = dataset, .start = start, .count = count, .data = data};
+    if (!dataset->cells || !dataset->has_rows || dataset->bytes == 0) return ahead;
+    if (check_readable(dataset, NULL) != TRAJLOG_OK) return ahead;
+    ahead.planned = count_before(dataset_first_moving(dataset), start, 1, count);
+    struct box box = dataset_box(dataset, start, ahead.planned);
+    if (ahead.planned > 0 && plan_begin(&ahead.plan, dataset, &box, data, NULL) != TRAJLOG_OK) ahead.plan = NULL;
+    if (!ahead.plan) ahead.planned = 0;
+    return ahead;
+}
+
+trajlog_status dataset_finish(struct rows_ahead *ahead, struct error *error)
+{
+    struct plan *plan = ahead->plan;
+    ahead->plan = NULL;
+    if (plan) TRY(plan_finish(plan, error));
+    return dataset_read(ahead->dataset, ahead->start + ahead->planned, 1, ahead->count - ahead->planned,
+                        (char *)ahead->data + (size_t)ahead->planned * ahead->dataset->bytes, error);
+}
+
+void dataset_drop(struct rows_ahead *ahead)
+{
+    plan_drop(ahead->plan);
+    ahead->plan = NULL;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * Into the caller's memory
  * ------------------------------------------------------------------------------------------------------------------ */

@@ -15,6 +15,19 @@ trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_
 trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count,
                                       int64_t first, int64_t number, void *data, struct error *error);
 
+/* Reading in two steps: `count` rows from `start` on, whole ones. What is of use is begun, if anything; `data` must stay until
+ * dataset_finish, which returns with all rows there, or dataset_drop. Errors of dataset_read, all in dataset_finish. */
+struct rows_ahead {
+    const struct dataset *dataset;
+    int64_t start, count;
+    int64_t planned;   /* of these rows, from the first one on */
+    struct plan *plan; /* NULL: nothing was begun */
+    void *data;
+};
+struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, int64_t count, void *data);
+trajlog_status dataset_finish(struct rows_ahead *ahead, struct error *error);
+void dataset_drop(struct rows_ahead *ahead);
+
 /* Whole rows as a box of the dataset; all of it, if it has no rows. */
 struct box dataset_box(const struct dataset *dataset, int64_t start, int64_t count);
 

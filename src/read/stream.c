@@ -1,29 +1,50 @@
-/* A stream: one selection of one group, read block by block into memory that it keeps. */
+/* A stream: one selection of one group, read into memory that it keeps, and handed out block by block. It reads batches of
+ * blocks, so that small blocks cost no more than large ones; and while one batch is handed out, the next one is read and
+ * decoded already, as far as that is possible without libhdf5. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/convert.h"
+#include "read/cells.h"
 #include "read/reader.h"
 
+/* A block of the default size: what fits into a processor's caches is read fastest. */
 #define BLOCK_BYTES ((int64_t)1 << 20)
+/* A batch of chunks that have to be decoded: more of them, so that all threads have some. */
+#define DECODED_BYTES ((int64_t)4 << 20)
 
 struct stream_field {
-    const struct dataset *dataset;
+    const struct dataset *dataset; /* NULL: the group has no such one */
     trajlog_type type;
-    void *data;
+    void *stored[2];         /* two batches, as stored; they are the same where nobody writes to them in advance */
+    void *converted;         /* NULL: given as stored */
+    struct rows_ahead ahead; /* of the batch after the current one */
+};
+
+/* Rows that are read together: multiples of a block. */
+struct batch {
+    int64_t first, count; /* of the selection; 0: none */
 };
 
 struct trajlog_stream {
-    trajlog_reader *reader;
-    int64_t refresh_count; /* the reader's, when the stream was opened */
+    trajlog_reader *reader; /* NULL: closed before the stream was */
+    trajlog_stream *next_of_reader;
+    const char *ended; /* static: why it gives nothing more; NULL: it does */
     const struct scan_group *group;
     struct selection selection;
-    int64_t *list;                  /* a copy of the selection's, which the caller may free */
-    struct stream_field step, time; /* without a dataset: the group has none */
-    struct stream_field *fields;
-    void **data; /* what blocks point to */
+    int64_t *list;               /* a copy of the selection's, which the caller may free */
+    struct stream_field *fields; /* those asked for, then step and time */
+    void **data;                 /* what blocks point to */
     size_t field_count;
-    int64_t block_rows, next;
+    int64_t block_rows, batch_rows, next;
+    int64_t chunk_rows; /* of the largest field: batches end with its chunks, where they can */
+    struct batch current, ahead;
+    int side; /* of the two batches in memory, the current one */
 };
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Opening
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static trajlog_status no_memory(struct error *error)
 {
@@ -46,41 +67,76 @@ static trajlog_status find_fields(trajlog_stream *stream, const char *const *nam
                                   size_t count, struct error *error)
 {
     const struct scan_group *group = stream->group;
+    const struct axis axis = scan_axis(group);
     bool all = !names;
     if (all && count > 0) return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "the list of fields is NULL");
     stream->field_count = all ? group->field_count : count;
-    stream->fields = calloc(stream->field_count + 1, sizeof *stream->fields);
-    stream->data = calloc(stream->field_count + 1, sizeof *stream->data);
+    stream->fields = calloc(stream->field_count + 2, sizeof *stream->fields);
+    stream->data = calloc(stream->field_count + 2, sizeof *stream->data);
     if (!stream->fields || !stream->data) return no_memory(error);
     for (size_t i = 0; i < stream->field_count; i++) {
         struct stream_field *field = &stream->fields[i];
         TRY(reader_field(group, all ? group->fields[i].dataset.name : names[i], types ? types[i] : 0, &field->dataset,
                          &field->type, error));
     }
-    struct axis axis = scan_axis(group);
-    stream->step = (struct stream_field){.dataset = axis.step, .type = TRAJLOG_INT64};
-    stream->time = (struct stream_field){.dataset = axis.time, .type = TRAJLOG_FLOAT64};
+    stream->fields[stream->field_count] = (struct stream_field){.dataset = axis.step, .type = TRAJLOG_INT64};
+    stream->fields[stream->field_count + 1] = (struct stream_field){.dataset = axis.time, .type = TRAJLOG_FLOAT64};
     return TRAJLOG_OK;
 }
 
-static void choose_block_rows(trajlog_stream *stream, int64_t wanted)
+static bool is_decoded(const struct stream_field *field)
 {
-    int64_t bytes = 2 * sizeof(int64_t), rows = wanted;
+    return field->dataset && field->dataset->cells && field->dataset->cells->filtered;
+}
+
+static int64_t row_bytes(const trajlog_stream *stream)
+{
+    int64_t bytes = 2 * sizeof(int64_t);
     for (size_t i = 0; i < stream->field_count; i++) {
         const struct stream_field *field = &stream->fields[i];
         if (__builtin_add_overflow(bytes, (int64_t)trajlog_type_size(field->type) * field->dataset->elements, &bytes))
-            bytes = INT64_MAX;
+            return INT64_MAX;
     }
+    return bytes;
+}
+
+static void find_chunk_rows(trajlog_stream *stream)
+{
+    size_t largest = 0;
+    stream->chunk_rows = 1;
+    for (size_t i = 0; i < stream->field_count; i++) {
+        const struct dataset *dataset = stream->fields[i].dataset;
+        if (dataset->bytes <= largest || dataset->chunk[0] == 0 || !dataset->has_rows) continue;
+        largest = dataset->bytes;
+        stream->chunk_rows = dataset->chunk[0];
+    }
+}
+
+static void choose_rows(trajlog_stream *stream, int64_t wanted)
+{
+    const int64_t bytes = row_bytes(stream), all = stream->selection.count > 0 ? stream->selection.count : 1;
+    int64_t rows = wanted, batch_bytes = BLOCK_BYTES;
+    for (size_t i = 0; i < stream->field_count; i++)
+        if (is_decoded(&stream->fields[i])) batch_bytes = DECODED_BYTES;
     if (rows == 0) rows = bytes < BLOCK_BYTES ? BLOCK_BYTES / bytes : 1;
-    if (rows > stream->selection.count) rows = stream->selection.count;
-    stream->block_rows = rows > 0 ? rows : 1;
+    stream->block_rows = rows < all ? rows : all;
+    int64_t blocks = bytes < batch_bytes ? batch_bytes / bytes / stream->block_rows : 1;
+    stream->batch_rows = stream->block_rows * (blocks > 1 ? blocks : 1);
+    if (stream->batch_rows > all) stream->batch_rows = all;
+    find_chunk_rows(stream);
 }
 
 static trajlog_status allocate_field(const trajlog_stream *stream, struct stream_field *field, struct error *error)
 {
-    if (!field->dataset || stream->selection.count == 0) return TRAJLOG_OK;
-    trajlog_status status = rows_allocate(field->dataset, field->type, stream->block_rows, &field->data, error);
-    if (status != TRAJLOG_OK) reader_name_field(error, stream->group, field->dataset->name);
+    const struct dataset *dataset = field->dataset;
+    if (!dataset || stream->selection.count == 0) return TRAJLOG_OK;
+    trajlog_status status = rows_allocate(dataset, dataset->type, stream->batch_rows, &field->stored[0], error);
+    field->stored[1] = field->stored[0];
+    if (status == TRAJLOG_OK && is_decoded(field))
+        status = rows_allocate(dataset, dataset->type, stream->batch_rows, &field->stored[1], error);
+    if (status == TRAJLOG_OK && field->type != dataset->type)
+        status = rows_allocate(dataset, field->type, stream->batch_rows, &field->converted, error);
+    if (status != TRAJLOG_OK) reader_name_field(error, stream->group, dataset->name);
     return status;
 }
 
@@ -94,14 +150,16 @@ static trajlog_status open_stream(trajlog_stream *stream, const char *group, con
     TRY(reader_select(stream->group, rows, &stream->selection, error));
     TRY(keep_list(stream, error));
     TRY(find_fields(stream, fields, types, field_count, error));
-    choose_block_rows(stream, block_rows);
-    TRY(allocate_field(stream, &stream->step, error));
-    TRY(allocate_field(stream, &stream->time, error));
-    for (size_t i = 0; i < stream->field_count; i++) {
-        TRY(allocate_field(stream, &stream->fields[i], error));
-        stream->data[i] = stream->fields[i].data;
-    }
+    choose_rows(stream, block_rows);
+    for (size_t i = 0; i < stream->field_count + 2; i++) TRY(allocate_field(stream, &stream->fields[i], error));
     return TRAJLOG_OK;
+}
+
+static void link_stream(trajlog_stream *stream)
+{
+    if (!stream->reader) return;
+    stream->next_of_reader = stream->reader->streams;
+    stream->reader->streams = stream;
 }
 
 trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_reader *reader, const char *group,
@@ -117,37 +175,133 @@ trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_reader *read
     trajlog_stream *made = *stream = calloc(1, sizeof *made);
     if (!made) return reader_end(reader, no_memory(&error), &error);
     made->reader = reader;
-    made->refresh_count = reader ? reader->refresh_count : 0;
+    link_stream(made);
     status = open_stream(made, group, &rows, fields, types, field_count, block_rows, &error);
     if (status != TRAJLOG_OK) trajlog_stream_close(stream);
     return reader_end(reader, status, &error);
 }
 
-static trajlog_status read_block(trajlog_stream *stream, const struct stream_field *field, int64_t count,
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Batches
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void drop_ahead(trajlog_stream *stream)
+{
+    for (size_t i = 0; stream->fields && i < stream->field_count + 2; i++) dataset_drop(&stream->fields[i].ahead);
+    stream->ahead.count = 0;
+}
+
+static bool is_range(const struct selection *selection)
+{
+    return !selection->list && selection->stride == 1;
+}
+
+/* The rows from `first` on: a batch that ends where a chunk ends, if blocks end there too. */
+static struct batch next_batch(const trajlog_stream *stream, int64_t first)
+{
+    int64_t left = stream->selection.count - first;
+    struct batch batch = {first, left < stream->batch_rows ? left : stream->batch_rows};
+    if (!is_range(&stream->selection) || batch.count == left) return batch;
+    int64_t beyond = (stream->selection.start + first + batch.count) % stream->chunk_rows;
+    if (beyond < batch.count && (batch.count - beyond) % stream->block_rows == 0) batch.count -= beyond;
+    return batch;
+}
+
+static trajlog_status convert_field(const struct stream_field *field, const void *data, const struct batch *batch,
+                                    struct error *error)
+{
+    trajlog_status status = convert_dense(field->converted, field->type, data, field->dataset->type,
+                                          batch->count * field->dataset->elements, error);
+    if (status != TRAJLOG_OK)
+        error_prefix(error, "in the %lld rows from the selection's row %lld", (long long)batch->count,
+                     (long long)batch->first);
+    return status;
+}
+
+static trajlog_status read_field(trajlog_stream *stream, struct stream_field *field, const struct batch *batch,
                                  struct error *error)
 {
     if (!field->dataset) return TRAJLOG_OK;
-    trajlog_status status =
-        selection_read(&stream->selection, field->dataset, stream->next, count, field->type, field->data, error);
+    trajlog_status status;
+    void *data = field->stored[stream->side];
+    if (field->ahead.dataset && stream->ahead.count > 0) status = dataset_finish(&field->ahead, error);
+    else
+        status = selection_read(&stream->selection, field->dataset, batch->first, batch->count, field->dataset->type,
+                                data, error);
+    if (status == TRAJLOG_OK && field->converted) status = convert_field(field, data, batch, error);
     if (status != TRAJLOG_OK) reader_name_field(error, stream->group, field->dataset->name);
     return status;
 }
 
+/* Into the side that the batch was begun on, if it was. */
+static trajlog_status read_batch(trajlog_stream *stream, const struct batch *batch, struct error *error)
+{
+    trajlog_status status = TRAJLOG_OK;
+    stream->current.count = 0;
+    stream->side = !stream->side;
+    for (size_t i = 0; i < stream->field_count + 2 && status == TRAJLOG_OK; i++)
+        status = read_field(stream, &stream->fields[i], batch, error);
+    drop_ahead(stream);
+    if (status == TRAJLOG_OK) stream->current = *batch;
+    return status;
+}
+
+static void begin_ahead(trajlog_stream *stream)
+{
+    const int64_t first = stream->current.first + stream->current.count;
+    if (!is_range(&stream->selection) || first >= stream->selection.count) return;
+    stream->ahead = next_batch(stream, first);
+    for (size_t i = 0; i < stream->field_count + 2; i++) {
+        struct stream_field *field = &stream->fields[i];
+        if (field->dataset && field->dataset->has_rows)
+            field->ahead = dataset_begin(field->dataset, stream->selection.start + first, stream->ahead.count,
+                                         field->stored[!stream->side]);
+    }
+}
+
+/* Where a batch cannot be read, blocks before the one that is to blame can: from here on each is a batch by itself. */
+static trajlog_status read_next_batch(trajlog_stream *stream, struct error *error)
+{
+    struct batch batch = stream->ahead;
+    if (batch.count == 0) batch = next_batch(stream, stream->next);
+    trajlog_status status = read_batch(stream, &batch, error);
+    if (status != TRAJLOG_OK && batch.count > stream->block_rows) {
+        error_clear(error);
+        stream->batch_rows = stream->block_rows;
+        batch = next_batch(stream, stream->next);
+        status = read_batch(stream, &batch, error);
+    }
+    if (status == TRAJLOG_OK) begin_ahead(stream);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Blocks
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void give_block(trajlog_stream *stream, trajlog_block *block)
+{
+    const int64_t place = stream->next - stream->current.first, left = stream->current.count - place;
+    for (size_t i = 0; i < stream->field_count + 2; i++) {
+        const struct stream_field *field = &stream->fields[i];
+        char *data = field->converted ? field->converted : field->stored[stream->side];
+        stream->data[i] = NULL;
+        if (!field->dataset) continue;
+        stream->data[i] = data + (size_t)(place * field->dataset->elements) * trajlog_type_size(field->type);
+    }
+    block->first_row = stream->next;
+    block->row_count = left < stream->block_rows ? left : stream->block_rows;
+    block->fields = (const void **)stream->data;
+    block->step = stream->data[stream->field_count];
+    block->time = stream->data[stream->field_count + 1];
+    stream->next += block->row_count;
+}
+
 static trajlog_status next_block(trajlog_stream *stream, trajlog_block *block, struct error *error)
 {
-    if (stream->refresh_count != stream->reader->refresh_count)
-        return error_set(error, TRAJLOG_INVALID_STATE, 0, "the reader was refreshed since the stream was opened");
-    int64_t left = stream->selection.count - stream->next;
-    int64_t count = left < stream->block_rows ? left : stream->block_rows;
-    TRY(read_block(stream, &stream->step, count, error));
-    TRY(read_block(stream, &stream->time, count, error));
-    for (size_t i = 0; i < stream->field_count; i++) TRY(read_block(stream, &stream->fields[i], count, error));
-    block->first_row = stream->next;
-    block->row_count = count;
-    block->step = stream->step.data;
-    block->time = stream->time.data;
-    block->fields = (const void **)stream->data;
-    stream->next += count;
+    if (stream->ended) return error_set(error, TRAJLOG_INVALID_STATE, 0, "%s", stream->ended);
+    if (stream->next >= stream->current.first + stream->current.count) TRY(read_next_batch(stream, error));
+    give_block(stream, block);
     return TRAJLOG_OK;
 }
 
@@ -163,13 +317,49 @@ trajlog_status trajlog_stream_next(trajlog_stream *stream, trajlog_block *block)
     return reader_end(stream->reader, next_block(stream, block, &error), &error);
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The end
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+void streams_end(trajlog_reader *reader)
+{
+    for (trajlog_stream *stream = reader->streams; stream; stream = stream->next_of_reader) {
+        drop_ahead(stream);
+        stream->ended = "the reader was refreshed since the stream was opened";
+    }
+}
+
+void streams_leave(trajlog_reader *reader)
+{
+    streams_end(reader);
+    for (trajlog_stream *stream = reader->streams; stream; stream = stream->next_of_reader) {
+        stream->ended = "the stream's reader was closed";
+        stream->reader = NULL;
+    }
+}
+
+static void unlink_stream(const trajlog_stream *stream)
+{
+    if (!stream->reader) return;
+    trajlog_stream **place = &stream->reader->streams;
+    while (*place && *place != stream) place = &(*place)->next_of_reader;
+    if (*place) *place = stream->next_of_reader;
+}
+
+static void free_field(const struct stream_field *field)
+{
+    if (field->stored[1] != field->stored[0]) free(field->stored[1]);
+    free(field->stored[0]);
+    free(field->converted);
+}
+
 void trajlog_stream_close(trajlog_stream **stream)
 {
     if (!stream || !*stream) return;
     trajlog_stream *closed = *stream;
-    for (size_t i = 0; closed->fields && i < closed->field_count; i++) free(closed->fields[i].data);
-    free(closed->step.data);
-    free(closed->time.data);
+    drop_ahead(closed);
+    unlink_stream(closed);
+    for (size_t i = 0; closed->fields && i < closed->field_count + 2; i++) free_field(&closed->fields[i]);
     free(closed->fields);
     free(closed->data);
     free(closed->list);

@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
-#ifdef HAVE_ISAL
-#include <isa-l/igzip_lib.h>
-#endif
-#ifdef HAVE_LIBDEFLATE
+#if defined(HAVE_LIBDEFLATE)
 #include <libdeflate.h>
+#elif defined(HAVE_ISAL)
+#include <isa-l/igzip_lib.h>
 #endif
 
 #include "store/checksum.h"
@@ -23,10 +22,10 @@ struct memory {
 
 struct decoder {
     struct memory input, output, shuffled;
-#ifdef HAVE_ISAL
-    struct inflate_state *state;
-#elif defined(HAVE_LIBDEFLATE)
+#if defined(HAVE_LIBDEFLATE)
     struct libdeflate_decompressor *decompressor;
+#elif defined(HAVE_ISAL)
+    struct inflate_state *state;
 #endif
 };
 
@@ -38,10 +37,10 @@ struct decoder *decoder_new(void)
 void decoder_free(struct decoder *decoder)
 {
     if (!decoder) return;
-#ifdef HAVE_ISAL
-    free(decoder->state);
-#elif defined(HAVE_LIBDEFLATE)
+#if defined(HAVE_LIBDEFLATE)
     if (decoder->decompressor) libdeflate_free_decompressor(decoder->decompressor);
+#elif defined(HAVE_ISAL)
+    free(decoder->state);
 #endif
     free(decoder->input.bytes);
     free(decoder->output.bytes);
@@ -49,11 +48,13 @@ void decoder_free(struct decoder *decoder)
     free(decoder);
 }
 
+/* A little more than is asked for: the next compressed chunk is a little larger. */
 static unsigned char *reserve(struct memory *memory, size_t bytes)
 {
     if (memory->bytes && memory->capacity >= bytes) return memory->bytes;
     free(memory->bytes);
-    memory->bytes = malloc(bytes ? bytes : 1);
+    bytes += bytes / 8 + 1;
+    memory->bytes = malloc(bytes);
     memory->capacity = memory->bytes ? bytes : 0;
     return memory->bytes;
 }
@@ -181,6 +182,7 @@ static trajlog_status wrong_length(size_t bytes, struct error *error)
     return error_set(error, TRAJLOG_INVALID_FILE, 0, "the deflate stream is not of the chunk's %zu bytes", bytes);
 }
 
+#ifndef HAVE_LIBDEFLATE
 static trajlog_status inflate_zlib(const unsigned char *stored, size_t size, unsigned char *to, size_t bytes,
                                    struct error *error)
 {
@@ -190,8 +192,22 @@ static trajlog_status inflate_zlib(const unsigned char *stored, size_t size, uns
     if (result == Z_BUF_ERROR || (result == Z_OK && length != bytes)) return wrong_length(bytes, error);
     return result == Z_OK ? TRAJLOG_OK : damaged(result, error);
 }
+#endif
 
-#ifdef HAVE_ISAL
+/* Of the three, libdeflate was the fastest, by a third before ISA-L, with the streams of either. */
+#if defined(HAVE_LIBDEFLATE)
+static trajlog_status inflate_stream(struct decoder *decoder, const unsigned char *stored, size_t size,
+                                     unsigned char *to, size_t bytes, struct error *error)
+{
+    if (!decoder->decompressor) decoder->decompressor = libdeflate_alloc_decompressor();
+    if (!decoder->decompressor) return no_memory(bytes, error);
+    size_t length = 0;
+    int result = libdeflate_zlib_decompress(decoder->decompressor, stored, size, to, bytes, &length);
+    if (result == LIBDEFLATE_INSUFFICIENT_SPACE || (result == LIBDEFLATE_SUCCESS && length != bytes))
+        return wrong_length(bytes, error);
+    return result == LIBDEFLATE_SUCCESS ? TRAJLOG_OK : damaged(result, error);
+}
+#elif defined(HAVE_ISAL)
 static trajlog_status inflate_stream(struct decoder *decoder, const unsigned char *stored, size_t size,
                                      unsigned char *to, size_t bytes, struct error *error)
 {
@@ -209,18 +225,6 @@ static trajlog_status inflate_stream(struct decoder *decoder, const unsigned cha
     if (result == ISAL_OUT_OVERFLOW) return wrong_length(bytes, error);
     if (result != ISAL_DECOMP_OK || state->block_state != ISAL_BLOCK_FINISH) return damaged(result, error);
     return state->total_out == bytes ? TRAJLOG_OK : wrong_length(bytes, error);
-}
-#elif defined(HAVE_LIBDEFLATE)
-static trajlog_status inflate_stream(struct decoder *decoder, const unsigned char *stored, size_t size,
-                                     unsigned char *to, size_t bytes, struct error *error)
-{
-    if (!decoder->decompressor) decoder->decompressor = libdeflate_alloc_decompressor();
-    if (!decoder->decompressor) return no_memory(bytes, error);
-    size_t length = 0;
-    int result = libdeflate_zlib_decompress(decoder->decompressor, stored, size, to, bytes, &length);
-    if (result == LIBDEFLATE_INSUFFICIENT_SPACE || (result == LIBDEFLATE_SUCCESS && length != bytes))
-        return wrong_length(bytes, error);
-    return result == LIBDEFLATE_SUCCESS ? TRAJLOG_OK : damaged(result, error);
 }
 #else
 static trajlog_status inflate_stream(struct decoder *decoder, const unsigned char *stored, size_t size,
