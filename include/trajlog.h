@@ -883,6 +883,34 @@ TRAJLOG_API trajlog_status trajlog_stream_next(trajlog_stream *stream, trajlog_b
 /* Sets *stream to NULL; NULL and a *stream that is NULL are OK. */
 TRAJLOG_API void trajlog_stream_close(trajlog_stream **stream);
 
+/* Rows without a copy: a part of the file, mapped into memory. */
+typedef enum trajlog_map_access {
+    TRAJLOG_MAP_READ = 1, /* only to be read: writing there is a SIGSEGV */
+    TRAJLOG_MAP_COPY = 2  /* copy-on-write: what is written is this process' own, and never reaches the file */
+} trajlog_map_access;
+typedef struct trajlog_map {
+    void *data; /* [row_count, shape...] in C order, as stored */
+    int64_t first_row, row_count;
+    void *region; /* the library's, as is what follows */
+    size_t region_bytes;
+} trajlog_map;
+/* Maps rows of a field from `first_row` on (negative: from the end), at most `most_rows` of them (TRAJLOG_ROWS_END: no
+ * bound) and at least one: as many as lie together in the file. That is a chunk, from first_row on, and those that happen to
+ * follow it directly; ask anew with first_row + row_count for the next ones. Of a `once` group, row 0 is all there is.
+ * `type`: what the caller takes the elements for, or 0.
+ * The map does not depend on the reader: it stays through trajlog_refresh and trajlog_reader_close until trajlog_unmap, also
+ * while the file is written. Rows that were committed stay as they are there, as long as nobody resumes the log and drops
+ * them; and whoever cuts the file makes reading a SIGBUS, as with any map. When it is made, all of it is in the file.
+ * Status: NOT_FOUND (row), INVALID_ARGUMENT, TYPE_MISMATCH (stored as another type), UNSUPPORTED (the message says why they
+ * cannot be mapped: compressed, of another byte order, not aligned, in chunks of parts of rows, never written, or changed by
+ * an update that a crash left to be completed: trajlog_read reads them all), INVALID_FILE (the file ends before),
+ * OUT_OF_MEMORY, and as trajlog_read. *map is all zero on failure. */
+TRAJLOG_API trajlog_status trajlog_map_rows(trajlog_reader *reader, const char *group, const char *field,
+                                            int64_t first_row, int64_t most_rows, trajlog_type type,
+                                            trajlog_map_access access, trajlog_map *map);
+/* Ends the map, and sets it to zero. NULL, and a map that is zero, are OK. Any thread. */
+TRAJLOG_API void trajlog_unmap(trajlog_map *map);
+
 /* Reads the newest checkpoint that is complete, the other one where the newest is damaged: the fields requested, bit for
  * bit as they were where no other type is asked for, and its step and time (may be NULL). It looks into the file as it is
  * at this moment, also where the reader was opened before; a state that a writer replaces meanwhile is not taken. To go

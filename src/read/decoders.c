@@ -34,7 +34,7 @@ struct decoders *decoders_new(int threads)
 }
 
 /* In a forked child there are no such threads, and one of them may have had the mutex for ever. */
-static bool are_ours(const struct decoders *decoders)
+bool decoders_are_ours(const struct decoders *decoders)
 {
     return !decoders->threads || decoders->process == getpid();
 }
@@ -42,7 +42,7 @@ static bool are_ours(const struct decoders *decoders)
 void decoders_free(struct decoders *decoders)
 {
     if (!decoders) return;
-    if (are_ours(decoders)) threads_stop(decoders->threads);
+    if (decoders_are_ours(decoders)) threads_stop(decoders->threads);
     else threads_forget(decoders->threads);
     for (int i = 0; i < decoders->idle_count; i++) decoder_free(decoders->idle[i]);
     pthread_mutex_destroy(&decoders->mutex);
@@ -76,14 +76,14 @@ trajlog_status decoders_helpers(struct decoders *decoders, const struct helpers 
 {
     *helpers = NULL;
     if (!decoders->looked) TRY(start(decoders, error));
-    if (decoders->threads && are_ours(decoders)) *helpers = &decoders->helpers;
+    if (decoders->threads && decoders_are_ours(decoders)) *helpers = &decoders->helpers;
     return TRAJLOG_OK;
 }
 
 trajlog_status decoders_borrow(struct decoders *decoders, struct decoder **decoder, struct error *error)
 {
     *decoder = NULL;
-    if (are_ours(decoders)) {
+    if (decoders_are_ours(decoders)) {
         pthread_mutex_lock(&decoders->mutex);
         if (decoders->idle_count > 0) *decoder = decoders->idle[--decoders->idle_count];
         pthread_mutex_unlock(&decoders->mutex);
@@ -95,7 +95,7 @@ trajlog_status decoders_borrow(struct decoders *decoders, struct decoder **decod
 void decoders_give_back(struct decoders *decoders, struct decoder *decoder)
 {
     bool kept = false;
-    if (are_ours(decoders)) {
+    if (decoders_are_ours(decoders)) {
         pthread_mutex_lock(&decoders->mutex);
         kept = decoders->idle_count < MOST_IDLE;
         if (kept) decoders->idle[decoders->idle_count++] = decoder;

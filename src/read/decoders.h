@@ -17,6 +17,9 @@ void decoders_free(struct decoders *decoders);
  * the system refuses one that was asked for, OUT_OF_MEMORY. */
 trajlog_status decoders_helpers(struct decoders *decoders, const struct helpers **helpers, struct error *error);
 
+/* False in a forked child: the threads that were given tasks are the parent's. */
+bool decoders_are_ours(const struct decoders *decoders);
+
 /* Any thread. OUT_OF_MEMORY. */
 trajlog_status decoders_borrow(struct decoders *decoders, struct decoder **decoder, struct error *error);
 void decoders_give_back(struct decoders *decoders, struct decoder *decoder);

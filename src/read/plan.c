@@ -227,14 +227,21 @@ static trajlog_status explain(const struct plan *plan, struct planned *planned, 
     return planned->status;
 }
 
+/* False if nobody has read the cell: nobody was asked, or it was the parent's threads that were. */
+static bool wait_for(const struct plan *plan, struct planned *planned)
+{
+    if (!planned->begun || !decoders_are_ours(planned->cells->decoders)) return false;
+    plan->helpers->finish(plan->helpers->context, &planned->task);
+    return true;
+}
+
 /* Waits for all, also where one has failed. */
 static trajlog_status finish_cells(struct plan *plan, struct error *error)
 {
     trajlog_status status = TRAJLOG_OK;
     for (int i = 0; i < plan->count; i++) {
         struct planned *planned = &plan->cells[i];
-        if (planned->begun) {
-            plan->helpers->finish(plan->helpers->context, &planned->task);
+        if (wait_for(plan, planned)) {
             note_kept(planned);
         } else if (status == TRAJLOG_OK && planned->status == TRAJLOG_OK) {
             if (planned->part.place.stored) read_now(planned);
@@ -317,7 +324,6 @@ trajlog_status plan_finish(struct plan *plan, struct error *error)
 
 void plan_drop(struct plan *plan)
 {
-    for (int i = 0; plan && i < plan->count; i++)
-        if (plan->cells[i].begun) plan->helpers->finish(plan->helpers->context, &plan->cells[i].task);
+    for (int i = 0; plan && i < plan->count; i++) wait_for(plan, &plan->cells[i]);
     free(plan);
 }
