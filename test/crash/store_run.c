@@ -3,7 +3,8 @@
  *     store_run PATH LOG KEY=NUMBER...    keys below; all of the file follows from them
  *
  * Group "every" of each step and "third" of each third: element j of a field at step s is 1000 s + j, with fields plain,
- * packed and wide; "init", once: 1000 ... The checkpoint's "state" likewise. Prints and records a line when rows were
+ * packed and wide; "init", once: 1000 ... The checkpoint's "state" likewise. With gas=1, a group "gas" of each step too,
+ * with the same in x, packed and id, for as many particles as gas_at says: now and then more than ever before. Prints and records a line when rows were
  * committed ("flushed STEP"), a checkpoint was taken ("checkpoint STEP"), and the file was taken up ("resumed STEP") or
  * closed. */
 #include <hdf5.h>
@@ -20,7 +21,7 @@
 #define STATE 700
 
 struct options {
-    long first, steps, commit, checkpoint, abandon, start, add;
+    long first, steps, commit, checkpoint, abandon, start, add, gas;
 };
 
 static struct options options = {.first = -1, .steps = 20, .commit = 3};
@@ -53,6 +54,36 @@ static struct field *add_field(struct group *group, const char *name, trajlog_sh
     return field;
 }
 
+#define GAS_CAPACITY 2 /* to begin with */
+
+static int64_t gas_at(long step)
+{
+    return step % 7 == 6 ? step : step % 3;
+}
+
+static void add_role(struct group *group, const char *name, trajlog_type type, trajlog_shape shape, trajlog_role role,
+                     struct storage storage)
+{
+    struct field *field = NULL;
+    need(schema_add_field(group, name, type, shape, NULL, &field, &error));
+    need(field_set_role(schema, group, field, role, "gas", &error));
+    need(field_set_storage(group, field, &storage, &error));
+}
+
+static void declare_gas(void)
+{
+    const struct storage few = {.chunk_rows = 5}, narrow = {.chunk_rows = 3, .access = TRAJLOG_ACCESS_PARTICLE};
+    const struct storage packed = {.chunk_rows = 4, .compression = TRAJLOG_COMPRESSION_DEFLATE, .checksum = true};
+    const trajlog_shape vectors = TRAJLOG_SHAPE(GAS_CAPACITY, 3), numbers = TRAJLOG_SHAPE(GAS_CAPACITY);
+    struct group *group = NULL;
+    need(schema_add_group(schema, "gas", trajlog_every(1), &group, &error));
+    group->varying = true;
+    add_role(group, "count", TRAJLOG_INT64, TRAJLOG_SCALAR, TRAJLOG_ROLE_NONE, few);
+    add_role(group, "x", TRAJLOG_FLOAT64, vectors, TRAJLOG_ROLE_POSITION, few);
+    add_role(group, "packed", TRAJLOG_FLOAT64, vectors, TRAJLOG_ROLE_PARTICLE, packed);
+    add_role(group, "id", TRAJLOG_INT64, numbers, TRAJLOG_ROLE_ID, narrow);
+}
+
 static void declare(void)
 {
     const struct storage plain = {.chunk_rows = 0}, few = {.chunk_rows = 3};
@@ -76,6 +107,7 @@ static void declare(void)
         need(schema_add_group(schema, "late", trajlog_every(1), &group, &error));
         add_field(group, "plain", TRAJLOG_SHAPE(WIDTH), plain);
     }
+    if (options.gas) declare_gas();
     if (!options.checkpoint) return;
     need(schema_add_checkpoint(schema, &group, &error));
     add_field(group, "state", TRAJLOG_SHAPE(STATE), plain);
@@ -92,6 +124,16 @@ static void fill(const struct group *group, long step, double rows[][WIDE], cons
     }
 }
 
+static void fill_gas(long step, double rows[][WIDE], const void **fields)
+{
+    const int64_t count = gas_at(step);
+    int64_t *ids = (int64_t *)(void *)rows[3];
+    memcpy(rows[0], &count, sizeof count);
+    for (int64_t j = 0; j < 3 * count; j++) rows[1][j] = rows[2][j] = 1000.0 * (double)step + (double)j;
+    for (int64_t j = 0; j < count; j++) ids[j] = 1000 * step + j;
+    for (int i = 0; i < 4; i++) fields[i] = rows[i];
+}
+
 static void log_step(long step)
 {
     static double rows[4][WIDE];
@@ -99,7 +141,8 @@ static void log_step(long step)
     for (size_t i = 0; i < schema->group_count; i++) {
         const struct group *group = schema->groups[i];
         if (group->checkpoint || group_is_once(group) || !trajlog_frequency_is_due(&group->frequency, step)) continue;
-        fill(group, step, rows, fields);
+        if (group->varying) fill_gas(step, rows, fields);
+        else fill(group, step, rows, fields);
         need(store_append(store, i, step, 0.5 * (double)step, fields, &error));
     }
     store_set_last_step(store, step);
@@ -151,7 +194,7 @@ static int parse(int argc, char **argv)
         long *number;
     } keys[] = {{"first", &options.first}, {"steps", &options.steps},     {"commit", &options.commit},
                 {"add", &options.add},     {"abandon", &options.abandon}, {"checkpoint", &options.checkpoint},
-                {"start", &options.start}};
+                {"start", &options.start}, {"gas", &options.gas}};
     for (int i = 3; i < argc; i++) {
         size_t k = 0, count = sizeof keys / sizeof *keys, length = strcspn(argv[i], "=");
         while (k < count && (strlen(keys[k].key) != length || strncmp(argv[i], keys[k].key, length) != 0)) k++;

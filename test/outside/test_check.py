@@ -275,3 +275,29 @@ def test_what_cannot_be_opened(build, check, recover, log, tmp_path):
 def test_bad_command_lines(build, words, tmp_path):
     result = subprocess.run([build / "trajlog", *words], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert result.returncode == 2 and result.stdout == "" and "trajlog" in result.stderr
+
+
+@pytest.mark.parametrize("count, problems", [(0, []), (5, ["are missing"]), (-1, ["-1 particles"]),
+                                             (10**6, ["1000000 particles"])])
+def test_room_without_particles_need_not_be_in_the_file(build, check, tmp_path, count, problems):
+    """Where the number of particles varies: 128 rows more, for which nothing was written but how many there are."""
+    path = tmp_path / "gas.h5"
+    subprocess.run([build / "examples/mc_gcmc", "--steps", "140", "--every", "1", "--out", path, "--quiet"],
+                   check=True, timeout=60, stdin=subprocess.DEVNULL)
+    check(path)
+    with h5py.File(path, "r+") as file:
+        group = file["trajectory"]
+        rows, chunk = group["position"].shape[0], group["position"].chunks[0]
+        more = -rows % chunk + chunk
+        for name in "step", "time", "count", "position", "id", "box":
+            group[name].resize(rows + more, axis=0)
+        group["step"][rows:] = numpy.arange(rows, rows + more)
+        group["time"][rows:] = numpy.arange(rows, rows + more)
+        group["count"][rows:] = 0
+        group["count"][rows + more - 1:] = count
+        file.attrs.modify("actual_steps", rows + more)
+    found = check(path, status=1 if problems else 0)["problems"]
+    assert len(found) == 2 * len(problems)
+    for problem in found:
+        assert all(words in problem for words in problems) and "trajectory" in problem
+        assert "position" in problem or "id" in problem

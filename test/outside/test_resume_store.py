@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
-from crash_replay import Disk, is_directory, kill_states, read_log  # noqa: E402
+from crash_replay import Disk, distinct_kill_states, is_directory, kill_states, read_log  # noqa: E402
 
 SEED = int(os.environ.get("TRAJLOG_SEED", 1))
 
@@ -88,6 +88,26 @@ def check_rows(group, every, fields=None):
     return rows
 
 
+def gas_at(step):
+    return step if step % 7 == 6 else step % 3
+
+
+def check_gas(group):
+    """Rows of so many particles as store_run's, and padding behind them, as wide in all datasets."""
+    x, packed, identity = (group[name][:] for name in ("x", "packed", "id"))
+    assert x.shape == packed.shape == (*identity.shape, 3)
+    rows, capacity = identity.shape
+    assert capacity in (2, 4, 8, 16, 32, 64)
+    assert group["step"][:].tolist() == list(range(rows)) and group["time"][:].tolist() == [0.5 * k for k in range(rows)]
+    assert group["count"][:].tolist() == list(map(gas_at, range(rows)))
+    for step, n in enumerate(map(gas_at, range(rows))):
+        assert n <= capacity
+        for data in x, packed, identity:
+            there = data[step, :n].ravel()
+            assert np.array_equal(there, 1000.0 * step + np.arange(there.size)), step
+        assert np.isnan(x[step, n:]).all() and np.isnan(packed[step, n:]).all() and (identity[step, n:] == -1).all()
+
+
 def check_log(path, grown=False):
     """Whether there are groups, and then the rows of "every" and "third". `grown`: a resume adds fields, or has."""
     with h5py.File(path, "r") as file:
@@ -96,6 +116,8 @@ def check_log(path, grown=False):
             return None
         assert np.array_equal(file["init/plain"][:], 1000.0 + np.arange(6))
         assert file["particles/all/position/step"] == file["every/step"]
+        if "gas" in file:
+            check_gas(file["gas"])
         if grown:
             return check_rows(file["every"], 1, ["plain", "packed"]), check_rows(file["third"], 3, ["scalar", "wide"])
         json.loads(file.attrs["trajlog_schema"])
@@ -142,18 +164,20 @@ def newest_checkpoint(path):
 # Against an uninterrupted run
 
 
+@pytest.mark.parametrize("gas", [0, 1])
 @pytest.mark.parametrize("abandon", [0, 1])
 @pytest.mark.parametrize("commit", [1, 4, 7])
-def test_a_resumed_run_equals_an_uninterrupted_one(store_run, tmp_path, abandon, commit):
+def test_a_resumed_run_equals_an_uninterrupted_one(store_run, tmp_path, abandon, commit, gas):
     whole, path = tmp_path / "whole.h5", tmp_path / "run.h5"
-    store_run(whole, steps=60, commit=5)
-    store_run(path, steps=23, commit=commit, abandon=abandon)
+    store_run(whole, steps=60, commit=5, gas=gas)
+    store_run(path, steps=23, commit=commit, abandon=abandon, gas=gas)
     reached, _ = check_log(path)
     assert reached == (23 // commit * commit if abandon else 23)
     for first, steps in (reached, 31), (17, 33), (27, 40), (40, 60):
-        store_run(path, first=first, steps=steps, commit=commit, abandon=0 if steps in (31, 60) else abandon)
+        last = 0 if steps in (31, 60) else abandon
+        store_run(path, first=first, steps=steps, commit=commit, abandon=last, gas=gas)
         if abandon and steps not in (31, 60):
-            store_run(path, first=min(check_log(path)[0], 27), steps=steps, commit=1, abandon=1)
+            store_run(path, first=min(check_log(path)[0], 27), steps=steps, commit=1, abandon=1, gas=gas)
     assert_same_datasets(path, whole)
     with h5py.File(path, "r") as file, h5py.File(whole, "r") as other:
         assert file.attrs["actual_steps"] == other.attrs["actual_steps"] == 60
@@ -191,6 +215,27 @@ def test_other_programs_read_a_resumed_file(store_run, run, need, tmp_path):
 # In every state that a kill leaves
 
 
+def test_every_state_of_a_run_whose_capacity_grows(store_run, tmp_path):
+    """All datasets of the group get wider with the same commit, and older rows are what they were."""
+    path, state = tmp_path / "run.h5", tmp_path / "state"
+    state.mkdir()
+    widths, states = [], 0
+    for _, marks, disk in distinct_kill_states(store_run(path, steps=15, commit=2, gas=1)):
+        if not any(mark.startswith("created") for mark in marks):
+            continue
+        disk.write_out(state)
+        check_log(state / "run.h5")
+        with h5py.File(state / "run.h5", "r") as file:
+            rows, width, _ = file["gas/x"].shape
+        flushed = [int(mark.split()[1]) for mark in marks if mark.startswith(("flushed", "closed"))]
+        assert rows >= (flushed[-1] + 1 if flushed else 0)
+        assert width == next(w for w in (2, 4, 8, 16) if w >= max(map(gas_at, range(rows)), default=0))
+        if width not in widths[-1:]:
+            widths.append(width)
+        states += 1
+    assert widths == [2, 8, 16] and states > 50
+
+
 def cases():
     first = {"steps": 20, "commit": 4, "abandon": 1}
     closed = {"steps": 20, "commit": 4}
@@ -201,6 +246,7 @@ def cases():
         "nothing dropped": (first, {**resumed, "first": 20}, {20}),
         "all dropped": (first, {**resumed, "first": 0}, {20, 0}),
         "additions": (first, {**resumed, "add": 1}, {20, 9}),
+        "growing": ({**first, "gas": 1}, {**resumed, "gas": 1, "steps": 15}, {20, 9}),
         "from the start": (first, {**resumed, "first": 0, "start": 1}, {20, 0}),
         "without groups": ({"steps": 0, "abandon": 1}, {**resumed, "first": 0}, {0}),
     }
@@ -286,16 +332,17 @@ def test_checkpoints_survive_a_kill_in_every_state(store_run, tmp_path):
     assert seen == [-1, 2, 5, 8, 11, 8, 11, 14]
 
 
+@pytest.mark.parametrize("gas", [0, 1])
 @pytest.mark.parametrize("resume", [False, True])
-def test_checkpoints_survive_a_power_loss(store_run, recover, tmp_path, resume):
+def test_checkpoints_survive_a_power_loss(store_run, recover, tmp_path, resume, gas):
     path, state = tmp_path / "run.h5", tmp_path / "state"
     state.mkdir()
-    operations = store_run(path, steps=12, commit=5, checkpoint=3, abandon=1)
+    operations = store_run(path, steps=12, commit=5, checkpoint=3, abandon=1, gas=gas)
     resumed_from = len(operations)
     if resume:
-        operations += store_run(path, first=9, steps=18, commit=5, checkpoint=3)
+        operations += store_run(path, first=9, steps=18, commit=5, checkpoint=3, gas=gas)
     numbers = random.Random(SEED)
-    count = int(os.environ.get("TRAJLOG_POWER_STATES", 300)) // 2
+    count = int(os.environ.get("TRAJLOG_POWER_STATES", 300)) // 4
     places = sorted(numbers.randrange(resumed_from if resume else 0, len(operations)) for _ in range(count))
     disk, marks = Disk(is_directory(operations)), []
     for number, operation in enumerate(operations):

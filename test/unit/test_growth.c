@@ -468,6 +468,24 @@ static void bad_limits_are_refused(void **state)
     assert_non_null(strstr(trajlog_message(scene->log), "group \"fixed\""));
 }
 
+/* How many particles there are is said nowhere else. */
+static void a_configuration_cannot_take_the_count_away(void **state)
+{
+    struct scene *scene = *state;
+    static const char *const texts[] = {
+        "{\"groups\": {\"gas\": {\"fields\": {\"count\": {\"enabled\": false}}}}}",
+        "{\"groups\": {\"gas\": {\"fields\": {\"count\": {\"store_as\": \"int32\"}}}}}"};
+    for (int i = 0; i < 2; i++) {
+        trajlog_options options = trajlog_default_options();
+        options.config_text = texts[i];
+        create(scene, &options);
+        fill(scene, 0);
+        assert_int_equal(trajlog_log(scene->log, 0, 0), TRAJLOG_INVALID_CONFIG);
+        assert_non_null(strstr(trajlog_message(scene->log), "group \"gas\", field \"count\""));
+        assert_int_equal(trajlog_close(&scene->log), TRAJLOG_INVALID_CONFIG);
+    }
+}
+
 static void a_count_beyond_all_memory_is_refused(void **state)
 {
     struct scene *scene = *state;
@@ -590,6 +608,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_field_may_be_added_to_a_group_that_grew),
     TEST(a_limit_bounds_the_growth),
     TEST(bad_limits_are_refused),
+    TEST(a_configuration_cannot_take_the_count_away),
     TEST(a_count_beyond_all_memory_is_refused),
     TEST(a_capacity_that_others_share_does_not_grow),
     TEST(a_fortran_array_is_bound_again_with_strides),

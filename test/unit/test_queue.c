@@ -190,6 +190,46 @@ static void waiting_ends_at_the_deadline(void **state)
     queue_free(queue);
 }
 
+static void it_grows_at_every_offset(void **state)
+{
+    (void)state;
+    for (size_t offset = 0; offset < 5; offset++) {
+        struct counters counters = {0};
+        struct queue *queue = make_queue(5, 2, 100, &counters);
+        struct queue_bounds larger = {.bytes = 9 * UNIT, .frames = 100, .largest = 7 * UNIT};
+        for (size_t i = 0; i < offset; i++) {
+            assert_true(push(queue, 1, (int64_t)i));
+            pop(queue, 1, (int64_t)i);
+        }
+        assert_true(queue_is_empty(queue));
+        assert_int_equal(queue_enlarge(queue, &larger, NULL), TRAJLOG_OK);
+        assert_int_equal(counter_get(&counters.queue_bytes), 9 * UNIT);
+        for (int64_t number = 0; number < 20; number++) {
+            assert_true(push(queue, 7, number));
+            assert_false(queue_is_empty(queue));
+            assert_true(push(queue, 2, number + 1));
+            assert_false(push(queue, 1, 0));
+            pop(queue, 7, number);
+            pop(queue, 2, number + 1);
+        }
+        queue_free(queue);
+    }
+}
+
+static void bounds_beyond_all_memory_leave_it_as_it_is(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct error error = {0};
+    struct queue *queue = make_queue(5, 2, 100, &counters);
+    struct queue_bounds larger = {.bytes = SIZE_MAX / UNIT * UNIT, .frames = 100, .largest = 7 * UNIT};
+    assert_true(push(queue, 2, 1));
+    assert_int_equal(queue_enlarge(queue, &larger, &error), TRAJLOG_OUT_OF_MEMORY);
+    pop(queue, 2, 1);
+    assert_true(push(queue, 2, 2));
+    queue_free(queue);
+}
+
 /* Two threads. */
 
 struct traffic {
@@ -248,6 +288,30 @@ static void exchange(size_t capacity, size_t largest, size_t frames, int64_t cou
     queue_free(queue);
 }
 
+/* The ring is replaced again and again, at last by one that the consumer makes pages for. */
+static void two_threads_and_a_growing_queue(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(3, 3, 4096, &counters);
+    struct traffic traffic = {.queue = queue, .count = 4000, .largest = 3};
+    struct queue_bounds bounds = {.bytes = 3 * UNIT, .frames = 4096, .largest = 3 * UNIT};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, consume, &traffic), 0);
+    for (int64_t number = 0; number < traffic.count; number++) {
+        if (number % 200 == 199) {
+            bounds.bytes = bounds.bytes * 3 / (2 * UNIT) * UNIT + UNIT;
+            bounds.largest += UNIT;
+            assert_int_equal(queue_enlarge(queue, &bounds, NULL), TRAJLOG_OK);
+        }
+        fill(reserve_somehow(queue, units_of(number, 3) * UNIT, MESSAGE_FRAME, number), number);
+        queue_publish(queue);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(traffic.wrong, 0);
+    queue_free(queue);
+}
+
 /* TRAJLOG_TEST_OPERATIONS=1000000 for the long form. */
 static int64_t operations(void)
 {
@@ -289,6 +353,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frames_are_bounded_and_requests_do_not_count),
     cmocka_unit_test(what_is_not_published_is_not_seen),
     cmocka_unit_test(waiting_ends_at_the_deadline),
+    cmocka_unit_test(it_grows_at_every_offset),
+    cmocka_unit_test(bounds_beyond_all_memory_leave_it_as_it_is),
+    cmocka_unit_test(two_threads_and_a_growing_queue),
     cmocka_unit_test(two_threads_and_a_roomy_queue),
     cmocka_unit_test(two_threads_and_a_tight_queue),
     cmocka_unit_test(two_threads_and_few_frames),

@@ -462,6 +462,19 @@ static void scalars_alone_tell_no_dimension(void **state)
     plan(fixture);
 }
 
+static void capacities_double_until_there_is_room(void **state)
+{
+    (void)state;
+    assert_int_equal(capacity_for(6, 6, 0), 6);
+    assert_int_equal(capacity_for(6, 7, 0), 12);
+    assert_int_equal(capacity_for(6, 49, 0), 96);
+    assert_int_equal(capacity_for(6, 7, 10), 10);
+    assert_int_equal(capacity_for(6, 10, 10), 10);
+    assert_int_equal(capacity_for(12, 3, 10), 12); /* what is there stays */
+    assert_int_equal(capacity_for(6, INT64_MAX, 0), INT64_MAX);
+    assert_int_equal(capacity_for(1, INT64_MAX / 2 + 2, INT64_MAX), INT64_MAX / 2 + 2);
+}
+
 static void varying_numbers_need_ids(void **state)
 {
     struct fixture *fixture = *state;
@@ -562,6 +575,7 @@ static const struct CMUnitTest tests[] = {
     TEST(boundaries),
     TEST(two_dimensions),
     TEST(scalars_alone_tell_no_dimension),
+    TEST(capacities_double_until_there_is_room),
     TEST(varying_numbers_need_ids),
     TEST(names_that_are_taken),
     TEST(species),
