@@ -17,6 +17,9 @@
 #define MOST_CHUNK_ROWS   8192
 #define MOST_VARYING_ROWS 128 /* where chunks may get to lie side by side, all in memory until they are full */
 
+/* Rows of so many bytes are borrowed: there are not too many of them in a chunk to be written by one call or two. */
+#define LEAST_BORROWED ((size_t)1 << 11)
+
 /* Access by particle: many rows a chunk, so that a particle's series is in few of them. All the chunks that lie side by
  * side are gathered at the same time, and limit the rows where there are very many particles. */
 #define SERIES_CHUNK_BYTES ((size_t)1 << 18)
@@ -230,6 +233,13 @@ static trajlog_status make_dataset(struct column *column, hid_t location, const 
     return status;
 }
 
+/* Its rows lie in the chunk one after the other, as they come. */
+static bool may_borrow(const struct column *column)
+{
+    return column->across == 1 && column->rounding.kind == ROUNDING_NONE && encoding_is_plain(&column->encoding) &&
+           column->row_bytes >= LEAST_BORROWED && column->row_bytes < DIRECT_ROW_BYTES;
+}
+
 static trajlog_status make_buffer(struct column *column, struct error *error)
 {
     bool is_direct = column->chunk_rows == 1 && column->across == 1 && column->rounding.kind == ROUNDING_NONE;
@@ -237,7 +247,8 @@ static trajlog_status make_buffer(struct column *column, struct error *error)
     column->buffer = calloc((size_t)column->across, column->chunk_bytes);
     column->tail = calloc((size_t)column->across, sizeof *column->tail);
     column->room = column->across;
-    if (column->buffer && column->tail) return TRAJLOG_OK;
+    if (may_borrow(column)) column->borrowed = calloc((size_t)column->chunk_rows, sizeof *column->borrowed);
+    if (column->buffer && column->tail && (column->borrowed || !may_borrow(column))) return TRAJLOG_OK;
     column_close(column);
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
                      "%s: group \"%s\", field \"%s\": no memory for %lld chunks of %zu bytes", column->context->path,
@@ -382,7 +393,26 @@ int64_t column_next_write(const struct column *column)
 
 void column_gather_any(struct column *column, const void *row)
 {
-    gather(column, column->tail_rows, &column->rounding, row);
+    if (!column->borrowed || !column->context->may_borrow) {
+        gather(column, column->tail_rows, &column->rounding, row);
+        return;
+    }
+    column->borrowed[column->borrowed_rows++] = row;
+    column->context->borrowed++;
+}
+
+static void return_borrowed(struct column *column)
+{
+    column->context->borrowed -= column->borrowed_rows;
+    column->borrowed_rows = 0;
+}
+
+void column_settle(struct column *column)
+{
+    int64_t first = column->tail_rows - column->borrowed_rows;
+    for (int64_t i = 0; i < column->borrowed_rows; i++)
+        gather(column, first + i, &column->rounding, column->borrowed[i]);
+    return_borrowed(column);
 }
 
 /* The chunk with the rows of the tail, and nothing of the chunk before. */
@@ -432,11 +462,29 @@ static trajlog_status store_full_chunks(struct column *column, const unsigned ch
     return TRAJLOG_OK;
 }
 
+/* A chunk of rows that all lie elsewhere. Should libhdf5 ever do more with a chunk than to hand it to the driver, it finds
+ * the buffer, and that is then what is written. */
+static trajlog_status store_borrowed(struct column *column, struct error *error)
+{
+    struct driver *driver = column->context->driver;
+    driver_give_pieces(driver, column->buffer, column->borrowed, (size_t)column->chunk_rows, column->row_bytes);
+    trajlog_status status = store_full_chunk(column, column->buffer, 0, error);
+    if (!driver_took_pieces(driver) && status == TRAJLOG_OK) {
+        column_settle(column);
+        status = store_full_chunk(column, column->buffer, 0, error);
+    }
+    return_borrowed(column);
+    column->tail_rows = 0;
+    return status;
+}
+
 trajlog_status column_append(struct column *column, const void *row, struct error *error)
 {
-    if (column->buffer) gather(column, column->tail_rows, &column->rounding, row);
+    if (column->buffer) column_gather_any(column, row);
     column->rows++;
     if (++column->tail_rows < column->chunk_rows) return TRAJLOG_OK;
+    if (column->borrowed_rows == column->chunk_rows) return store_borrowed(column, error);
+    column_settle(column);
     return store_full_chunks(column, column->buffer ? column->buffer : row, error);
 }
 
@@ -523,6 +571,7 @@ static trajlog_status store_tail(struct column *column, struct error *error)
 static trajlog_status store_all_but_tail(struct column *column, struct error *error)
 {
     struct pipeline *pipeline = column->context->pipeline;
+    column_settle(column);
     while (pipeline && !pipeline_is_empty(pipeline)) TRY(store_oldest(pipeline, error));
     return extend(column, column->rows, error);
 }
@@ -845,8 +894,11 @@ void column_close(struct column *column)
     free(column->fill);
     column->fill = NULL;
     column->room = 0;
+    free(column->borrowed);
     column->buffer = NULL;
     column->tail = NULL;
+    column->borrowed = NULL;
+    column->borrowed_rows = 0;
 }
 
 static trajlog_status write_contiguous(const struct column *column, trajlog_type type, const void *data,

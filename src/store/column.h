@@ -33,6 +33,8 @@ struct column_context {
     struct encoder *encoder;   /* NULL until a column needs it */
     struct pipeline *pipeline; /* NULL: there are no helpers, and chunks are encoded when they are stored */
     int64_t chunks;            /* written since the last commit */
+    bool may_borrow;           /* rows stay where they are until column_settle */
+    int64_t borrowed;          /* rows that columns have borrowed now */
 };
 
 /* What to make a dataset of. The texts are used in messages and outlive the column. */
@@ -78,6 +80,9 @@ struct column {
     void *fill;            /* an element of what is no particle; NULL: it does not vary */
     int64_t used;          /* chunks of the tail, of those side by side, that are stored: they hold a particle */
     int64_t room;          /* chunks that there is memory for in `tail` and `buffer` */
+    const void *
+        *borrowed; /* [chunk_rows]; the last rows of the tail, which are not in the buffer yet; NULL: none ever */
+    int64_t borrowed_rows;
     struct encoding encoding;
     struct rounding rounding; /* done when a row comes, so that a tail has the values that it will have for ever */
 };
@@ -111,7 +116,11 @@ int64_t column_capacity(const struct column *column);
 trajlog_status column_grow(struct column *column, int64_t capacity, struct error *error);
 int64_t column_next_write(const struct column *column);
 
-/* The same for a row that fills none, which can only succeed. Numbers are copied here: there may be many of them. */
+/* Where rows may be borrowed, and there is nothing to be done to them, large ones are not copied but written from where they
+ * lie, when their chunk is full. This copies those that wait for that; then they can go. */
+void column_settle(struct column *column);
+
+/* The same as column_append for a row that fills no chunk, which can only succeed. Numbers are copied here: there may be many of them. */
 void column_gather_any(struct column *column, const void *row);
 static inline void column_gather(struct column *column, const void *row)
 {

@@ -82,6 +82,13 @@ struct rereading {
     int times;
 };
 
+/* What a raw block is to be written from, instead of `place`; NULL: nothing. */
+struct pieces {
+    const void *place;
+    const void *const *piece;
+    size_t count, size;
+};
+
 struct driver {
     const struct driver_io *io;
     char *path, *new_path;
@@ -109,6 +116,7 @@ struct driver {
     struct rereading rereading;
     struct read_ahead ahead;
 
+    struct pieces pieces;
     struct error failure;
     struct driver_counts counts;
 };
@@ -164,9 +172,18 @@ trajlog_status driver_error(const struct driver *driver, struct error *error)
  * Writing to the file
  * ------------------------------------------------------------------------------------------------------------------ */
 
+static int write_pieces(struct driver *driver, uint64_t address)
+{
+    struct pieces pieces = driver->pieces;
+    driver->pieces.place = NULL;
+    return io_write_pieces(driver->io, driver->descriptor, pieces.piece, pieces.count, pieces.size, address);
+}
+
 static trajlog_status write_bytes(struct driver *driver, uint64_t address, const void *data, size_t size)
 {
-    int number = io_write_all(driver->io, driver->descriptor, data, size, address);
+    bool in_pieces = data == driver->pieces.place && size == driver->pieces.count * driver->pieces.size;
+    int number =
+        in_pieces ? write_pieces(driver, address) : io_write_all(driver->io, driver->descriptor, data, size, address);
     driver->counts.writes++;
     driver->counts.bytes += size;
     if (address + size > driver->size) driver->size = address + size, driver->size_is_new = true;
@@ -1106,6 +1123,18 @@ bool driver_last_raw(struct driver *driver, haddr_t *address, hsize_t *size)
 void driver_retire(struct driver *driver, haddr_t address, hsize_t size, double seconds)
 {
     space_retire(&driver->space, address, size, seconds_now() + seconds);
+}
+
+void driver_give_pieces(struct driver *driver, const void *place, const void *const *pieces, size_t count, size_t size)
+{
+    driver->pieces = (struct pieces){place, pieces, count, size};
+}
+
+bool driver_took_pieces(struct driver *driver)
+{
+    bool taken = driver->pieces.place == NULL;
+    driver->pieces.place = NULL;
+    return taken;
 }
 
 struct driver_counts driver_get_counts(const struct driver *driver)

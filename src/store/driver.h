@@ -96,6 +96,12 @@ void driver_destroy(struct driver *driver);
 bool driver_last_raw(struct driver *driver, haddr_t *address, hsize_t *size);
 void driver_retire(struct driver *driver, haddr_t address, hsize_t size, double seconds);
 
+/* The next raw block that libhdf5 is given at `place`, for H5Dwrite_chunk, is taken from `count` pieces of `size` bytes
+ * instead, which are together as large: so rows need not lie together. driver_took_pieces: whether that has happened, which
+ * depends on libhdf5 handing the address down. The pieces must live until then. */
+void driver_give_pieces(struct driver *driver, const void *place, const void *const *pieces, size_t count, size_t size);
+bool driver_took_pieces(struct driver *driver);
+
 /* For tests and statistics. */
 struct driver_counts {
     unsigned long long commits, syncs, writes, bytes;

@@ -46,6 +46,20 @@ static ssize_t system_write(void *context, int descriptor, const void *data, siz
     return pwrite(descriptor, data, size, offset);
 }
 
+static ssize_t system_write_pieces(void *context, int descriptor, const struct iovec *pieces, int count, off_t offset)
+{
+    (void)context;
+    uint64_t room = room_below_limit((uint64_t)offset);
+    for (int i = 0; i < count; i++) {
+        if (room < pieces[i].iov_len) {
+            errno = EFBIG;
+            return -1;
+        }
+        room -= pieces[i].iov_len;
+    }
+    return pwritev(descriptor, pieces, count, offset);
+}
+
 static int system_truncate(void *context, int descriptor, off_t size)
 {
     (void)context;
@@ -90,6 +104,7 @@ const struct driver_io driver_io_system = {
     .rename = system_rename,
     .link = system_link,
     .remove = system_remove,
+    .write_pieces = system_write_pieces,
 };
 
 /* A signal now and then is no failure; a call that is interrupted for ever must not hang the host. */
@@ -111,6 +126,36 @@ int io_write_all(const struct driver_io *io, int descriptor, const void *data, s
         /* A write of nothing is how some file systems say that there is no room. */
         if (done == 0) return ENOSPC;
         byte += done, offset += (uint64_t)done, size -= (size_t)done;
+    }
+    return 0;
+}
+
+/* As many pieces as one call takes, and what of it is written; the rest is written as if there were no such call. */
+#define MOST_PIECES 256
+
+static size_t write_some_pieces(const struct driver_io *io, int descriptor, const void *const *pieces, size_t count,
+                                size_t size, uint64_t offset)
+{
+    struct iovec vector[MOST_PIECES];
+    if (io->write_pieces == NULL) return 0;
+    if (count > MOST_PIECES) count = MOST_PIECES;
+    for (size_t i = 0; i < count; i++) vector[i] = (struct iovec){.iov_base = (void *)pieces[i], .iov_len = size};
+    ssize_t done = io->write_pieces(io->context, descriptor, vector, (int)count, (off_t)offset);
+    return done > 0 ? (size_t)done : 0;
+}
+
+int io_write_pieces(const struct driver_io *io, int descriptor, const void *const *pieces, size_t count, size_t size,
+                    uint64_t offset)
+{
+    while (count > 0) {
+        size_t done = write_some_pieces(io, descriptor, pieces, count, size, offset);
+        size_t whole = done / size, part = done % size;
+        pieces += whole, count -= whole, offset += done;
+        if (whole > 0 && part == 0) continue;
+        /* What has failed, or was cut short, tells here why. */
+        int number = io_write_all(io, descriptor, (const unsigned char *)*pieces + part, size - part, offset);
+        if (number != 0) return number;
+        pieces++, count--, offset += size - part;
     }
     return 0;
 }

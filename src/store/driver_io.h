@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Results and errno as of the calls that they are named after. `context` is handed to each. */
 struct driver_io {
@@ -19,6 +20,8 @@ struct driver_io {
     int (*rename)(void *context, const char *from, const char *to);
     int (*link)(void *context, const char *from, const char *to);
     int (*remove)(void *context, const char *path);
+    /* As pwritev. May be NULL: then each piece is written by itself. */
+    ssize_t (*write_pieces)(void *context, int descriptor, const struct iovec *pieces, int count, off_t offset);
 };
 
 /* The system's own. Descriptors are close-on-exec. A write or an extension behind RLIMIT_FSIZE is refused with EFBIG
@@ -27,6 +30,9 @@ extern const struct driver_io driver_io_system;
 
 /* All of it, however many calls it takes; 0 or an errno. Of a read, what lies behind the file's end is zeros. */
 int io_write_all(const struct driver_io *io, int descriptor, const void *data, size_t size, uint64_t offset);
+/* `count` pieces of `size` bytes each, one after the other. */
+int io_write_pieces(const struct driver_io *io, int descriptor, const void *const *pieces, size_t count, size_t size,
+                    uint64_t offset);
 int io_read_all(const struct driver_io *io, int descriptor, void *data, size_t size, uint64_t offset);
 
 /* An interrupted call is made again, up to a thousand times: then it has failed with EINTR. */

@@ -453,6 +453,23 @@ trajlog_status store_append(struct store *store, size_t group, int64_t step, dou
     return report(store, error);
 }
 
+void store_may_borrow(struct store *store)
+{
+    store->context.may_borrow = true;
+}
+
+bool store_borrows(const struct store *store)
+{
+    return store->context.borrowed > 0;
+}
+
+void store_settle(struct store *store)
+{
+    for (size_t i = 0; i < store->group_count && store->context.borrowed > 0; i++)
+        for (size_t k = 0; k < store->groups[i].model->field_count && store->groups[i].step.dataset > 0; k++)
+            if (store->groups[i].fields[k].dataset > 0) column_settle(&store->groups[i].fields[k]);
+}
+
 trajlog_status store_add_drop(struct store *store, const trajlog_drop *drop, struct error *error)
 {
     struct hdf5_quiet quiet;

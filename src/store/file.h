@@ -71,9 +71,15 @@ trajlog_status store_start(struct store *store, struct error *error);
  * the store is closed. At most once. */
 trajlog_status store_set_helpers(struct store *store, const struct helpers *helpers, struct error *error);
 
-/* Appends a row; `fields` as above, only read during the call. */
+/* Appends a row; `fields` as above, only read during the call, unless the store may borrow rows. */
 trajlog_status store_append(struct store *store, size_t group, int64_t step, double time, const void *const *fields,
                             struct error *error);
+
+/* From here on rows may be borrowed: where the fields of a row lie stays as it is until store_borrows is false. That is so
+ * when the chunks that they belong to are full, after a commit, and after store_settle. */
+void store_may_borrow(struct store *store);
+bool store_borrows(const struct store *store);
+void store_settle(struct store *store);
 
 /* Lists a range of dropped frames. */
 trajlog_status store_add_drop(struct store *store, const trajlog_drop *drop, struct error *error);

@@ -171,6 +171,18 @@ void delivery_take(struct delivery *delivery, const struct message *message)
     if (status != TRAJLOG_OK || message->kind != MESSAGE_FRAME) rest(delivery);
 }
 
+/* After a failure the sink does nothing any more, with the rows that it has borrowed neither. */
+bool delivery_borrows(const struct delivery *delivery)
+{
+    const struct sink *sink = &delivery->sink;
+    return sink->borrows != NULL && !delivery_has_failed(delivery) && sink->borrows(sink->context);
+}
+
+void delivery_settle(struct delivery *delivery)
+{
+    if (delivery_borrows(delivery)) delivery->sink.settle(delivery->sink.context);
+}
+
 void delivery_tick(struct delivery *delivery)
 {
     if (atomic_load_explicit(&delivery->failed, memory_order_relaxed)) return;

@@ -52,6 +52,10 @@ void delivery_destroy(struct delivery *delivery);
  * it is time. The first error sticks; after it everything is discarded. */
 void delivery_take(struct delivery *delivery, const struct message *message);
 
+/* Whether messages that were taken must stay where they are; and an end to that. */
+bool delivery_borrows(const struct delivery *delivery);
+void delivery_settle(struct delivery *delivery);
+
 /* When there is no message just now: commits if there is something to commit, and it is time. */
 void delivery_tick(struct delivery *delivery);
 

@@ -20,6 +20,7 @@
  * when the consumer sees no more: its line is not taken from it for each. */
 #define MOST_UNTOLD  ((size_t)1 << 16)
 #define UNTOLD_SHARE 16
+#define KEPT_SHARE   4 /* of the queue, that messages which were read may fill */
 
 /* A large ring has large pages, where the system has them. */
 #define LARGE_PAGE ((size_t)1 << 21)
@@ -46,7 +47,8 @@ struct queue {
     /* The consumer's two lines: what it tells the producer, and what is its own. */
     alignas(CACHE_LINE) _Atomic uint64_t tail; /* behind it the producer's room begins */
     _Atomic uint64_t tail_frames;
-    alignas(CACHE_LINE) uint64_t next, next_frames; /* position of the oldest message; at or before it: the tail */
+    alignas(CACHE_LINE) uint64_t next, next_frames; /* position of the oldest message that was not read */
+    uint64_t done, done_frames;                     /* at or before it: what was read behind this is kept */
     size_t next_offset;
     uint64_t seen_head;
     size_t most_untold; /* bytes that are released before the producer is told */
@@ -357,8 +359,8 @@ const struct message *queue_next(struct queue *queue, int64_t nap)
 static bool is_worth_waking(const struct queue *queue)
 {
     const struct queue_bounds *bounds = &queue->bounds;
-    size_t bytes = bounds->bytes - (size_t)(head_of(queue) - queue->next);
-    size_t frames = bounds->frames - (size_t)(queue->head_frames - queue->next_frames);
+    size_t bytes = bounds->bytes - (size_t)(head_of(queue) - queue->done);
+    size_t frames = bounds->frames - (size_t)(queue->head_frames - queue->done_frames);
     return bytes >= queue->wanted && bytes >= bounds->bytes / 2 && frames > 0 && frames >= bounds->frames / 2;
 }
 
@@ -372,26 +374,50 @@ static void wake_producer(struct queue *queue)
 
 static void tell_producer(struct queue *queue)
 {
-    atomic_store_explicit(&queue->tail_frames, queue->next_frames, memory_order_relaxed);
-    atomic_store_explicit(&queue->tail, queue->next, memory_order_seq_cst);
+    atomic_store_explicit(&queue->tail_frames, queue->done_frames, memory_order_relaxed);
+    atomic_store_explicit(&queue->tail, queue->done, memory_order_seq_cst);
     if (atomic_load_explicit(&queue->producer_waits, memory_order_seq_cst)) wake_producer(queue);
+}
+
+static void pass(struct queue *queue)
+{
+    const struct message *message = (const struct message *)(const void *)(queue->ring.memory + queue->next_offset);
+    if (message->kind == MESSAGE_FRAME) queue->next_frames++;
+    queue->next += message->bytes;
+    queue->next_offset += message->bytes;
+    if (queue->next_offset >= queue->bounds.bytes) queue->next_offset -= queue->bounds.bytes;
+}
+
+bool queue_pass(struct queue *queue)
+{
+    const struct queue_bounds *bounds = &queue->bounds;
+    if (queue->next - queue->done >= bounds->bytes / KEPT_SHARE ||
+        queue->next_frames - queue->done_frames >= bounds->frames / KEPT_SHARE)
+        return false;
+    pass(queue);
+    return true;
 }
 
 void queue_release(struct queue *queue)
 {
-    const struct message *message = (const struct message *)(const void *)(queue->ring.memory + queue->next_offset);
-    size_t bytes = message->bytes;
-    if (message->kind == MESSAGE_FRAME) queue->next_frames++;
-    queue->next_offset += bytes;
-    if (queue->next_offset >= queue->bounds.bytes) queue->next_offset -= queue->bounds.bytes;
-    queue->next += bytes;
-    uint64_t untold = queue->next - atomic_load_explicit(&queue->tail, memory_order_relaxed);
-    uint64_t untold_frames = queue->next_frames - atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
+    pass(queue);
+    queue->done = queue->next;
+    queue->done_frames = queue->next_frames;
+    uint64_t untold = queue->done - atomic_load_explicit(&queue->tail, memory_order_relaxed);
+    uint64_t untold_frames = queue->done_frames - atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
     if (untold > queue->most_untold || untold_frames > queue->most_untold_frames || !sees_message(queue))
         tell_producer(queue);
 }
 
-uint64_t queue_released(const struct queue *queue)
+void queue_release_passed(struct queue *queue)
+{
+    if (queue->done == queue->next) return;
+    queue->done = queue->next;
+    queue->done_frames = queue->next_frames;
+    tell_producer(queue);
+}
+
+uint64_t queue_read(const struct queue *queue)
 {
     return queue->next;
 }

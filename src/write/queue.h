@@ -43,17 +43,22 @@ bool queue_is_empty(struct queue *queue);
 /* Producer: how full the queue is, 0 to 1, by bytes or frames, whichever is more. */
 double queue_fill(const struct queue *queue);
 
-/* Consumer: the oldest message; when there is none, gives memory to a part of the ring that has none yet, or naps for at
+/* Consumer: the oldest message that was not passed; when there is none, gives memory to a part of the ring that has none yet, or naps for at
  * most `nap` nanoseconds; then NULL if none came. */
 const struct message *queue_next(struct queue *queue, int64_t nap);
 
-/* Consumer: done with the oldest message; its room is the producer's again, at the latest with some more, and at once if
- * there are none. */
+/* Consumer: done with this message, and those passed before; their room is the producer's again, at the latest with some
+ * more, and at once if there are none. */
 void queue_release(struct queue *queue);
 
-/* How many bytes of messages were published since the queue was made, any thread; released, consumer. */
+/* Consumer: goes on to the next message, but keeps this one as it is; false, and nothing happens, if those that are kept
+ * would fill more than a part of the queue. queue_release_passed: done with all of them. */
+bool queue_pass(struct queue *queue);
+void queue_release_passed(struct queue *queue);
+
+/* How many bytes of messages were published since the queue was made, any thread; read, consumer. */
 uint64_t queue_published(const struct queue *queue);
-uint64_t queue_released(const struct queue *queue);
+uint64_t queue_read(const struct queue *queue);
 
 /* Ends the consumer's nap. Any thread. */
 void queue_wake(struct queue *queue);

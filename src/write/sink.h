@@ -18,6 +18,10 @@ struct sink {
                                        const void *const *fields, struct error *error);
     /* Everything so far becomes visible and safe. */
     trajlog_status (*commit)(void *context, enum commit_level level, struct error *error);
+    /* A sink that borrows rows: `fields` stay as they are until it no longer does, which `settle` brings about. Both may
+     * be NULL: it never does. */
+    bool (*borrows)(void *context);
+    void (*settle)(void *context);
 };
 
 #endif

@@ -379,6 +379,7 @@ static trajlog_status start_encoders(trajlog_writer *log)
 static trajlog_status start_threads(trajlog_writer *log)
 {
     TRY(start_encoders(log));
+    store_may_borrow(log->store); /* the worker keeps what is borrowed in the queue */
     return worker_start(&log->worker, log->queue, &log->delivery, log->settings.worker_cpu, &log->pending);
 }
 

@@ -27,7 +27,17 @@ static trajlog_status commit(void *context, enum commit_level level, struct erro
     return store_commit(context, level, error);
 }
 
+static bool borrows(void *context)
+{
+    return store_borrows(context);
+}
+
+static void settle(void *context)
+{
+    store_settle(context);
+}
+
 struct sink store_sink(struct store *store)
 {
-    return (struct sink){store, append, add_drop, set_last_step, write_checkpoint, commit};
+    return (struct sink){store, append, add_drop, set_last_step, write_checkpoint, commit, borrows, settle};
 }

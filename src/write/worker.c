@@ -36,7 +36,7 @@ static bool is_cut_off(const struct worker *worker, uint64_t *end)
 {
     if (!atomic_load_explicit(&worker->cut, memory_order_acquire)) return false;
     if (*end == UINT64_MAX) *end = queue_published(worker->queue);
-    return queue_released(worker->queue) >= *end;
+    return queue_read(worker->queue) >= *end;
 }
 
 /* NULL: none came before the nap was over. */
@@ -44,8 +44,20 @@ static const struct message *next_message(struct worker *worker, int64_t nap)
 {
     const struct message *message = queue_next(worker->queue, 0);
     if (message != NULL) return message;
+    delivery_settle(worker->delivery);
+    queue_release_passed(worker->queue);
     delivery_tick(worker->delivery);
     return queue_next(worker->queue, nap);
+}
+
+/* Where the delivery still needs the message, its room is given back later, with that of those behind it. */
+static void leave(struct worker *worker)
+{
+    if (delivery_borrows(worker->delivery)) {
+        if (queue_pass(worker->queue)) return;
+        delivery_settle(worker->delivery);
+    }
+    queue_release(worker->queue);
 }
 
 static void *run(void *argument)
@@ -69,7 +81,7 @@ static void *run(void *argument)
         nap = SHORTEST_NAP;
         kind = message->kind;
         delivery_take(worker->delivery, message);
-        queue_release(worker->queue);
+        leave(worker);
         if (kind != MESSAGE_FRAME && kind != MESSAGE_CLOSE) answer(worker);
     }
     return NULL;

@@ -1,5 +1,6 @@
 #include <hdf5.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -571,11 +572,69 @@ static void what_is_no_superblock_is_refused(void **state)
     }
 }
 
+/* ---- pieces ---- */
+
+#define PIECES     300
+#define PIECE_SIZE 100
+
+/* A disk that takes few bytes at a time, and has room for so many. */
+struct narrow {
+    unsigned char bytes[PIECES * PIECE_SIZE];
+    size_t at_a_time, room, calls;
+};
+
+static ssize_t narrow_write(void *context, int descriptor, const void *data, size_t size, off_t offset)
+{
+    struct narrow *narrow = context;
+    (void)descriptor;
+    size_t left = narrow->room > (size_t)offset ? narrow->room - (size_t)offset : 0;
+    if (size > narrow->at_a_time) size = narrow->at_a_time;
+    if (size > left) size = left;
+    if (size == 0) errno = ENOSPC;
+    memcpy(narrow->bytes + offset, data, size);
+    return size > 0 ? (ssize_t)size : -1;
+}
+
+static ssize_t narrow_write_pieces(void *context, int descriptor, const struct iovec *pieces, int count, off_t offset)
+{
+    struct narrow *narrow = context;
+    size_t at_a_time = narrow->at_a_time, done = 0;
+    if (++narrow->calls % 3 == 0) errno = EINTR;
+    for (int i = 0; i < count && narrow->calls % 3 != 0 && done < at_a_time; i++) {
+        narrow->at_a_time = at_a_time - done;
+        ssize_t part = narrow_write(context, descriptor, pieces[i].iov_base, pieces[i].iov_len, offset + (off_t)done);
+        if (part < 0) break;
+        done += (size_t)part;
+    }
+    narrow->at_a_time = at_a_time;
+    return done > 0 ? (ssize_t)done : -1;
+}
+
+static void pieces_are_written_whole(void **state)
+{
+    (void)state;
+    static unsigned char data[PIECES * PIECE_SIZE];
+    const void *pieces[PIECES];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(i * 7 + i / 251);
+    for (size_t i = 0; i < PIECES; i++) pieces[i] = data + i * PIECE_SIZE;
+    const size_t widths[] = {1, 99, 100, 101, 250, 1000, 25600, 1000000};
+    for (size_t i = 0; i < 2 * sizeof widths / sizeof *widths; i++) {
+        struct narrow narrow = {.at_a_time = widths[i / 2], .room = sizeof data};
+        const struct driver_io narrow_io = {
+            .context = &narrow, .write = narrow_write, .write_pieces = i % 2 == 0 ? narrow_write_pieces : NULL};
+        assert_int_equal(io_write_pieces(&narrow_io, 0, pieces, PIECES, PIECE_SIZE, 0), 0);
+        assert_memory_equal(narrow.bytes, data, sizeof data);
+        narrow.room = 12345;
+        assert_int_equal(io_write_pieces(&narrow_io, 0, pieces, PIECES, PIECE_SIZE, 0), ENOSPC);
+    }
+}
+
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_small_block_crosses_a_page_and_none_overlap),
     cmocka_unit_test(retired_blocks_wait_for_commits_seconds_and_a_base),
+    cmocka_unit_test(pieces_are_written_whole),
     FILE_TEST(a_commit_is_seen_at_once_and_only_then),
     FILE_TEST(the_file_is_ahead_of_its_end_until_it_is_closed),
     FILE_TEST(closing_without_finishing_keeps_the_last_commit),

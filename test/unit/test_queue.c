@@ -115,6 +115,37 @@ static void the_ring_wraps_around_with_several_messages_in_it(void **state)
     }
 }
 
+/* A quarter of the queue may be kept; the rest goes round meanwhile. */
+static void what_is_passed_stays(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(8, 2, 100, &counters);
+    const struct message *kept[2];
+    for (int64_t turn = 0; turn < 20; turn++) {
+        for (int64_t i = 0; i < 8; i++) assert_true(push(queue, 1, 10 * turn + i));
+        for (int64_t i = 0; i < 2; i++) {
+            kept[i] = queue_next(queue, 0);
+            assert_true(queue_pass(queue));
+        }
+        assert_false(queue_pass(queue));
+        assert_false(push(queue, 1, 0));
+        for (int64_t i = 0; i < 2; i++) assert_true(is_right(kept[i], 10 * turn + i));
+        pop(queue, 1, 10 * turn + 2); /* and with it those before */
+        for (int64_t i = 0; i < 3; i++) assert_true(push(queue, 1, i));
+        assert_false(push(queue, 1, 3));
+        for (int64_t i = 3; i < 8; i++) pop(queue, 1, 10 * turn + i);
+        for (int64_t i = 0; i < 2; i++) pop(queue, 1, i);
+        assert_true(is_right(queue_next(queue, 0), 2));
+        assert_true(queue_pass(queue));
+        assert_null(queue_next(queue, 0));
+        assert_false(queue_reserve(queue, 2 * UNIT, MESSAGE_FRAME) == NULL);
+        queue_release_passed(queue);
+        assert_true(queue_fill(queue) == 0.0);
+    }
+    queue_free(queue);
+}
+
 static void bytes_are_bounded(void **state)
 {
     (void)state;
@@ -349,6 +380,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(messages_come_out_as_they_went_in),
     cmocka_unit_test(an_empty_queue_has_room_at_every_offset),
     cmocka_unit_test(the_ring_wraps_around_with_several_messages_in_it),
+    cmocka_unit_test(what_is_passed_stays),
     cmocka_unit_test(bytes_are_bounded),
     cmocka_unit_test(frames_are_bounded_and_requests_do_not_count),
     cmocka_unit_test(what_is_not_published_is_not_seen),

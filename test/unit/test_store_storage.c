@@ -677,6 +677,62 @@ static void a_filtered_tail_is_not_overwritten(void **state)
     }
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Borrowed rows
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+#define LENT       512 /* float64 in a row: enough to be borrowed */
+#define LENT_ROWS  64  /* that are remembered */
+#define LENT_CHUNK 8
+
+static double lent_value(int64_t row, size_t i)
+{
+    return (double)(row * LENT + (int64_t)i);
+}
+
+static void expect_lent(hid_t file, const char *path, int64_t rows)
+{
+    size_t count;
+    double *data = read_all(file, path, &count);
+    assert_int_equal(count, rows * LENT);
+    for (size_t i = 0; i < count; i++) assert_true(data[i] == lent_value((int64_t)(i / LENT), i % LENT));
+    free(data);
+}
+
+/* Rows lie in memory that is used again as soon as none of them is borrowed any more. Chunks of two fields get full at
+ * different rows; those of the first alone, when they are not settled amid it, are written from where the rows lie. */
+static void borrowed_rows_are_stored(void **state)
+{
+    struct scene *scene = *state;
+    static double memory[LENT_ROWS][LENT];
+    const trajlog_shape shape = TRAJLOG_SHAPE(LENT);
+    for (int fields = 1; fields <= 2; fields++) {
+        scene->schema = (schema_free(scene->schema), schema_new());
+        struct group *group = add_group(scene, "g", trajlog_every(1));
+        add_field(scene, group, "a", TRAJLOG_FLOAT64, shape, (struct storage){.chunk_rows = LENT_CHUNK});
+        if (fields == 2) add_field(scene, group, "b", TRAJLOG_FLOAT64, shape, (struct storage){.chunk_rows = 11});
+        create(scene);
+        start(scene);
+        store_may_borrow(scene->store);
+        int64_t place = 0;
+        for (int64_t row = 0; row < 200; row++) {
+            for (size_t i = 0; i < LENT; i++) memory[place][i] = lent_value(row, i);
+            const void *pointers[2] = {memory[place], memory[place]};
+            ok(scene, store_append(scene->store, 0, row, (double)row, pointers, &scene->error));
+            if (fields == 1 && row < 100) assert_int_equal(store_borrows(scene->store), (row + 1) % LENT_CHUNK != 0);
+            if (row == 100 || row == 135) commit(scene);
+            if (row == 120 || row == 170 || place == LENT_ROWS - 1) store_settle(scene->store);
+            place = store_borrows(scene->store) ? place + 1 : 0;
+            if (place == 0) memset(memory, 0xff, sizeof memory);
+        }
+        close_store(scene);
+        hid_t file = look(scene);
+        expect_lent(file, "g/a", 200);
+        if (fields == 2) expect_lent(file, "g/b", 200);
+        H5Fclose(file);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_scene, drop_scene)
 
 static const struct CMUnitTest tests[] = {
@@ -693,6 +749,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_tail_that_is_stored_stays_but_for_its_checksum),
     TEST(a_filtered_tail_is_gone_on_with),
     TEST(a_filtered_tail_is_not_overwritten),
+    TEST(borrowed_rows_are_stored),
 };
 
 TEST_MAIN(tests)

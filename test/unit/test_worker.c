@@ -49,6 +49,14 @@ static const struct schema schema = {.groups = groups, .group_count = 2};
 #define SCALARS 0
 #define ARRAYS  1
 
+/* A row that the sink has not copied yet. */
+#define MOST_BORROWED 8
+struct borrowed_row {
+    size_t group;
+    int64_t step;
+    const void *fields[3];
+};
+
 /* The sink. Written by the worker under the mutex. */
 struct memory {
     pthread_mutex_t mutex;
@@ -66,6 +74,8 @@ struct memory {
     long delay;      /* nanoseconds per row */
     bool signals_blocked;
     bool failed;
+    struct borrowed_row borrowed[MOST_BORROWED];
+    int64_t may_borrow, borrowed_count; /* so many rows, then they are given back */
 };
 
 static trajlog_status enter(struct memory *memory, struct error *error)
@@ -88,6 +98,34 @@ static bool content_is_right(size_t group, int64_t step, double time, const void
     return true;
 }
 
+/* What was borrowed must still be what it was. */
+static void memory_settle(void *context)
+{
+    struct memory *memory = context;
+    pthread_mutex_lock(&memory->mutex);
+    for (int64_t i = 0; i < memory->borrowed_count; i++) {
+        const struct borrowed_row *row = &memory->borrowed[i];
+        if (!content_is_right(row->group, row->step, 0.25 * (double)row->step, row->fields)) memory->wrong++;
+    }
+    memory->borrowed_count = 0;
+    pthread_mutex_unlock(&memory->mutex);
+}
+
+static bool memory_borrows(void *context)
+{
+    const struct memory *memory = context;
+    return memory->borrowed_count > 0;
+}
+
+static void borrow(struct memory *memory, size_t group, int64_t step, const void *const *fields)
+{
+    if (memory->may_borrow == 0) return;
+    struct borrowed_row *row = &memory->borrowed[memory->borrowed_count++];
+    row->group = group;
+    row->step = step;
+    memcpy(row->fields, fields, groups[group]->field_count * sizeof fields[0]);
+}
+
 static trajlog_status memory_append(void *context, size_t group, int64_t step, double time, const void *const *fields,
                                     struct error *error)
 {
@@ -106,8 +144,10 @@ static trajlog_status memory_append(void *context, size_t group, int64_t step, d
         if (!content_is_right(group, step, time, fields) || step < memory->last_row_step) memory->wrong++;
         memory->rows[group]++;
         memory->last_row_step = step;
+        borrow(memory, group, step, fields);
     }
     pthread_mutex_unlock(&memory->mutex);
+    if (memory->borrowed_count >= memory->may_borrow) memory_settle(memory);
     return status;
 }
 
@@ -135,6 +175,7 @@ static void memory_set_last_step(void *context, int64_t step)
 static trajlog_status memory_commit(void *context, enum commit_level level, struct error *error)
 {
     struct memory *memory = context;
+    memory_settle(memory);
     pthread_mutex_lock(&memory->mutex);
     trajlog_status status = enter(memory, error);
     if (status == TRAJLOG_OK) {
@@ -183,8 +224,8 @@ static void set_up_pace(struct scene *scene, size_t largest_frames, const struct
     pthread_mutex_init(&scene->memory.mutex, NULL);
     pthread_cond_init(&scene->memory.changed, NULL);
     assert_int_equal(frame_layout_make(&scene->layout, &schema, NULL), TRAJLOG_OK);
-    struct sink sink = {&scene->memory,       memory_append,           memory_add_drop,
-                        memory_set_last_step, memory_write_checkpoint, memory_commit};
+    struct sink sink = {&scene->memory,          memory_append, memory_add_drop, memory_set_last_step,
+                        memory_write_checkpoint, memory_commit, memory_borrows,  memory_settle};
     assert_int_equal(delivery_init(&scene->delivery, &sink, &scene->layout, pace, &scene->counters, NULL), TRAJLOG_OK);
     struct queue_bounds bounds = {
         .bytes = largest_frames * scene->layout.largest, .frames = 4096, .largest = scene->layout.largest};
@@ -262,6 +303,28 @@ static void rows_arrive_in_order_and_are_committed_at_stop(void **state)
     assert_true(counter_get(&scene.counters.busy_nanoseconds) > 0);
     assert_true(scene.memory.signals_blocked);
     tear_down(&scene);
+}
+
+/* Its messages stay in the queue as long, be it roomy or tight. */
+static void a_sink_may_borrow_rows(void **state)
+{
+    (void)state;
+    for (int64_t most = 1; most <= MOST_BORROWED; most++)
+        for (size_t largest_frames = 1; largest_frames <= 100; largest_frames *= 10) {
+            struct scene scene;
+            set_up(&scene, largest_frames, 1e6);
+            scene.memory.may_borrow = most;
+            start(&scene);
+            for (int64_t step = 0; step < 500; step++) {
+                push(&scene, step);
+                if (step % 100 == 37) worker_ask(scene.worker, MESSAGE_FLUSH, step, 0.0, &no_drop);
+            }
+            worker_stop(scene.worker, 500, &no_drop);
+            assert_int_equal(scene.memory.wrong, 0);
+            assert_int_equal(scene.memory.borrowed_count, 0);
+            assert_int_equal(scene.memory.committed_rows, 500 + 167);
+            tear_down(&scene);
+        }
 }
 
 static void a_flush_returns_when_everything_is_committed(void **state)
@@ -556,6 +619,7 @@ static void delivery_works_without_a_thread(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rows_arrive_in_order_and_are_committed_at_stop),
+    cmocka_unit_test(a_sink_may_borrow_rows),
     cmocka_unit_test(a_flush_returns_when_everything_is_committed),
     cmocka_unit_test(a_worker_without_work_starts_and_stops),
     cmocka_unit_test(commits_come_with_time),
