@@ -527,7 +527,7 @@ TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t spec
                                                int32_t atomic_number);
 
 /* Varying numbers of particles. All fields of the group that have a role of [N, ...] then have room for N particles, the
- * capacity, to begin with. *count says at each trajlog_log how many there are; who needs more room gets it: the capacity
+ * capacity, to begin with. *count says at each trajlog_log how many there are; where they need more room, the capacity
  * doubles until they fit. No more than *count are read of an array that is bound, so that the simulation's own array may
  * be shorter than the capacity, grow, and be bound again; an array in Fortran order that has outgrown N is bound by
  * trajlog_bind, with its strides. A callback has N places to fill, or *count if that is more, of which *count are taken.
@@ -539,8 +539,9 @@ TRAJLOG_API trajlog_status trajlog_add_species(trajlog_writer *log, int32_t spec
  * as the first N, and as many lie side by side, in memory too, as the particles take: an N near what is expected, rather
  * too large than too small, reads and writes fastest. The call of trajlog_log that needs more room allocates memory: for
  * larger frames in the queue, after it has waited, under every policy, until the queue is empty (INVALID_STATE, which
- * does not stick, in a thread that holds trajlog_hdf5_lock). options.queue_bytes is exceeded only where a single frame
- * needs it. No other call pays for it. A resumed run finds the capacity that the file has, whatever N it declares.
+ * does not stick, in a thread that holds trajlog_hdf5_lock; OUT_OF_MEMORY, which does). options.queue_bytes is exceeded
+ * only where a single frame needs it. No other call pays for it. A resumed run finds the capacity that the file has,
+ * whatever N it declares.
  *
  * A capacity does not grow where another group has fields of the same particles (trajlog_set_role), such as masses that are
  * written once: they have N places. Nor does a checkpoint's field: it has the room it was declared with.
@@ -555,8 +556,8 @@ TRAJLOG_API trajlog_status trajlog_limit_count(trajlog_group *group, int64_t mos
 
 /* The order of the particles: place k of a frame, in all fields of the group that have a role of [N, ...], is filled
  * from place order[k] of the caller's memory, so that frames are in the order of ids though the memory is not. `order`
- * has N entries, 0 to N - 1 each (in a group of varying number *count are read, and N is the capacity); it is read at each trajlog_log, and
- * not owned. NULL: as in memory. May be called between steps. A callback's frame is permuted too.
+ * has N entries, 0 to N - 1 each (in a group of varying number *count are read, and N is the capacity); it is read at
+ * each trajlog_log, and not owned. NULL: as in memory. May be called between steps. A callback's frame is permuted too.
  * Status: INVALID_ARGUMENT. trajlog_log then returns OUT_OF_RANGE, which does not stick, for an entry out of range. */
 TRAJLOG_API trajlog_status trajlog_set_order(trajlog_group *group, const int64_t *order);
 

@@ -53,6 +53,7 @@ class Group:
     with_first: int = 0
     with_last: int = 0
     steps: list = dataclasses.field(default_factory=list)
+    varying: int = 0  # the capacity to begin with, where the number of particles varies; shapes have the most
 
     @property
     def bytes(self):
@@ -111,6 +112,7 @@ class Plan:
         lines = [f"{key} {value}" for key, value in numbers.items()]
         for group in self.groups:
             lines += [group.line(), *(field.line() for field in group.fields)]
+            lines += [f"varying {group.varying}"] if group.varying else []
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
 
@@ -138,6 +140,32 @@ def frame_bytes(field, salt, steps):
     if field.type.startswith("string"):
         return text_bytes(data, field.element_bytes)
     return data
+
+
+def particle_counts(plan, group, steps):
+    """As particles_at of writer.c."""
+    room = numpy.minimum(group.varying + (steps - plan.first) // 8, group.fields[0].shape[0])
+    with numpy.errstate(over="ignore"):
+        return (mix(steps.astype(numpy.int64).view(numpy.uint64)) % (room + 1).astype(numpy.uint64)).astype(numpy.int64)
+
+
+def padding(field):
+    """The bytes of what is no particle."""
+    if field.type.startswith(("float", "complex")):
+        return numpy.full(1, numpy.nan, dtype="float32" if field.type in ("float32", "complex64") else "float64").tobytes()
+    return b"\xff" if field.name == "id" else b"\0"
+
+
+def particle_bytes(plan, group, field, salt, steps, capacity):
+    """As frame_bytes, for frames of so many places, of which only the first hold particles."""
+    most = field.shape[0]
+    whole = frame_bytes(field, salt, steps).reshape(len(steps), most, field.bytes // most)
+    fill = numpy.frombuffer(padding(field), dtype=numpy.uint8)
+    data = numpy.tile(fill, (len(steps), capacity, whole.shape[2] // len(fill)))
+    there = numpy.arange(capacity) < particle_counts(plan, group, steps)[:, None]
+    used = min(most, capacity)
+    data[:, :used][there[:, :used]] = whole[:, :used][there[:, :used]]
+    return data.reshape(len(steps), -1)
 
 
 def text_bytes(data, length):
@@ -200,6 +228,20 @@ def random_group(chance, kind, name, first):
     return group
 
 
+def random_gas(chance):
+    """A group whose number of particles outgrows the capacity that it is declared with."""
+    most = chance.choice([5, 40, 300])
+    fields = [Field("x", chance.choice(["float64", "float32"]), (most, 3)),
+              Field("id", chance.choice(["int32", "int64"]), (most,)),
+              Field("more", chance.choice(["float64", "uint8", "bool", "complex64", "string[5]"]), (most, 2, 1))]
+    for field in fields:
+        field.chunk_rows = chance.choice([0, 1, chance.randint(2, 40)])
+        field.level = chance.choice([0, 0, 1])
+        field.checksum = int(chance.random() < 0.3)
+        field.access = int(chance.random() < 0.3)
+    return Group("gas", "every", fields, interval=chance.choice([1, 1, 3]), varying=chance.randint(1, max(1, most // 4)))
+
+
 def random_options(chance, largest):
     options = {"flush_seconds": round(10 ** chance.uniform(-3, 0), 6)}
     if chance.random() < 0.2:
@@ -226,6 +268,9 @@ def random_plan(seed, most_bytes=40 << 20):
         fields = [random_field(chance, chance.choice(["small frames", "scalars", "compressed"]), f"constant{i}")
                   for i in range(chance.randint(1, 4))]
         groups.insert(chance.randint(0, len(groups)), Group("once", "once", fields))
+    others = random.Random(f"gas {seed}")
+    if others.random() < 0.25:
+        groups.append(random_gas(others))
     if chance.random() < 0.4:
         fields = [random_field(chance, chance.choice(["small frames", "scalars"]), f"state{i}")
                   for i in range(chance.randint(1, 4))]

@@ -16,7 +16,9 @@ def small_plan():
               plans.Field("packed", "int32", (40,), 2, chunk_rows=8, level=1, mask=plans.MASKS[2])]
     groups = [plans.Group("once", "once", [plans.Field("mass", "float32", (7,), 3)]),
               plans.Group("often", "every", fields),
-              plans.Group("rarely", "every", [plans.Field("flag", "bool", (2,), 4)], interval=10)]
+              plans.Group("rarely", "every", [plans.Field("flag", "bool", (2,), 4)], interval=10),
+              plans.Group("gas", "every", [plans.Field("x", "float64", (9, 3)), plans.Field("id", "int32", (9,))],
+                          varying=2)]
     plan = plans.Plan(1, "small frames", groups, count=100, flush_every=7, once_salt=77)
     for number, field in enumerate(field for group in groups for field in group.fields):
         field.number = number
@@ -40,7 +42,7 @@ def judge(path, plan, said):
 
 def test_good_log_passes(good, build):
     plan, path, said = good
-    assert judge(path, plan, said) == {"often": 100, "rarely": 10}
+    assert judge(path, plan, said) == {"often": 100, "rarely": 10, "gas": 100}
     verdict.check_with_our_reader(build, path)
     verdict.check_with_hdf5_tools(path, whole=True)
 
@@ -92,6 +94,21 @@ def remove_group(file):
     del file["rarely"]
 
 
+def fill_place(file, name, value):
+    """The last place of a row without particles."""
+    row = numpy.flatnonzero(file["gas/count"][:] == 0)[0]
+    file[f"gas/{name}"][row, -1] = value
+
+
+def narrow(file):
+    for name in "x", "id":
+        file[f"gas/{name}"].resize(8, axis=1)
+
+
+def narrow_one(file):
+    file["gas/id"].resize(15, axis=1)
+
+
 def change_last_step(file):
     file.attrs.modify("actual_steps", numpy.int64(99))
 
@@ -111,6 +128,11 @@ BAD = {
     "a lost group": remove_group,
     "rows lost that were reported": shorten,
     "another last step": change_last_step,
+    "a particle in the padding": lambda file: fill_place(file, "x", 0.0),
+    "an id in the padding": lambda file: fill_place(file, "id", 0),
+    "another count": lambda file: flip(file["gas/count"], slice(7, 8)),
+    "too little room": narrow,
+    "room that differs": narrow_one,
 }
 
 

@@ -67,21 +67,37 @@ def length(dataset):
     return dataset.shape[0] if dataset.shape else 0
 
 
+def check_counts(plan, group, steps, where):
+    """How many particles there are, and room for all of them; returns for how many."""
+    counts = plans.particle_counts(plan, group, steps)
+    require(same_bytes(where["count"][()], counts), group.name, "count")
+    capacity = where[group.fields[0].name].shape[1]
+    doublings = [group.varying * 2**k for k in range(20)]
+    require(capacity in doublings and capacity >= max(counts, default=0), group.name, "has room for", capacity)
+    return capacity
+
+
 def check_rows(plan, group, steps, salts, file):
     """All datasets of a group with a time axis: the same number of rows, and the right bytes in each of them."""
     where = file[group.name]
-    require(json.loads(where.attrs["paths"]) == [field.name for field in group.fields], group.name, "paths")
-    for name in ["time", *(field.name for field in group.fields)]:
+    names = [*(field.name for field in group.fields), *(["count"] if group.varying else [])]
+    require(json.loads(where.attrs["paths"]) == names, group.name, "paths")
+    for name in ["time", *names]:
         require(length(where[name]) == len(steps), group.name, name, "has", length(where[name]), "rows; step has",
                 len(steps))
     require(same_bytes(where["time"][()], plan.time(steps)), group.name, "time")
+    capacity = check_counts(plan, group, steps, where) if group.varying else None
     for field in group.fields:
         dataset = where[field.name]
-        require(dataset.shape[1:] == tuple(field.shape), group.name, field.name, "shape", dataset.shape)
+        shape = field.shape if capacity is None else (capacity, *field.shape[1:])
+        require(dataset.shape[1:] == tuple(shape), group.name, field.name, "shape", dataset.shape)
         count = max(1, BLOCK // max(1, field.bytes))
         for row in range(0, len(steps), count):
             some = slice(row, min(row + count, len(steps)))
-            expected = plans.frame_bytes(field, salts(steps[some]), steps[some])
+            if capacity is None:
+                expected = plans.frame_bytes(field, salts(steps[some]), steps[some])
+            else:
+                expected = plans.particle_bytes(plan, group, field, salts(steps[some]), steps[some], capacity)
             require(same_bytes(dataset[some], expected), group.name, field.name, "differs in the rows", some.start, "to",
                     some.stop - 1)
 

@@ -47,6 +47,7 @@ struct planned_group {
     int64_t steps[MAXIMUM_STEPS];
     size_t step_count, field_count;
     struct planned_field fields[MAXIMUM_FIELDS];
+    int64_t capacity, particles; /* to begin with, and at this step; capacity 0: their number does not vary */
 };
 
 struct plan {
@@ -136,12 +137,20 @@ static bool is_due(const struct plan *plan, const struct planned_group *group, i
     return false;
 }
 
+/* More and more, up to the most that the fields' shapes have room for. */
+static int64_t particles_at(const struct plan *plan, const struct planned_group *group, int64_t step)
+{
+    int64_t room = group->capacity + (step - plan->first) / 8, most = group->fields[0].shape.dims[0];
+    return (int64_t)(mix((uint64_t)step) % (uint64_t)((room < most ? room : most) + 1));
+}
+
 /* A `once` group keeps the salt of the first run through all resumes. */
 static void set_data(struct plan *plan, int64_t step, int64_t begin)
 {
     for (size_t g = 0; g < plan->group_count; g++) {
         struct planned_group *group = &plan->groups[g];
         bool is_once = is_of_kind(group, "once");
+        if (group->capacity > 0) group->particles = particles_at(plan, group, step);
         if (!is_due(plan, group, step, begin)) continue;
         for (size_t i = 0; i < group->field_count; i++)
             set_field(&group->fields[i], is_once ? (uint64_t)plan->once_salt : plan->salt, is_once ? 0 : step);
@@ -220,6 +229,12 @@ static void read_field(struct plan *plan, char *line, uint64_t number)
     if (field->data == NULL) fail(field->name, "out of memory");
 }
 
+/* varying CAPACITY: the number of particles, the first dimension of the latest group's fields, varies. */
+static void read_varying(struct plan *plan, char *line)
+{
+    plan->groups[plan->group_count - 1].capacity = next_integer(&line);
+}
+
 static void read_number(struct plan *plan, const char *key, char *line)
 {
     trajlog_options *options = &plan->options;
@@ -258,6 +273,7 @@ static void read_plan(struct plan *plan, const char *path)
         char *rest = line, *key = next_word(&rest);
         if (strcmp(key, "group") == 0) read_group(plan, rest);
         else if (strcmp(key, "field") == 0) read_field(plan, rest, number++);
+        else if (strcmp(key, "varying") == 0) read_varying(plan, rest);
         else read_number(plan, key, rest);
     }
     free(line);
@@ -284,6 +300,25 @@ static trajlog_frequency frequency_of(const struct planned_group *group)
     return frequency;
 }
 
+static void declare_varying(trajlog_writer *log, struct planned_group *planned, trajlog_group *group)
+{
+    const int32_t periodic[3] = {0};
+    (void)trajlog_set_boundary(log, planned->name, 3, periodic);
+    (void)trajlog_set_count(group, &planned->particles);
+}
+
+static trajlog_field *add_field(trajlog_group *group, const struct planned_group *planned,
+                                const struct planned_field *planned_field)
+{
+    trajlog_shape shape = planned_field->shape;
+    if (planned->capacity > 0) shape.dims[0] = planned->capacity;
+    trajlog_field *field =
+        trajlog_add_field(group, planned_field->name, planned_field->type, shape, planned_field->data, NULL);
+    trajlog_role role = strcmp(planned_field->name, "id") == 0 ? TRAJLOG_ROLE_ID : TRAJLOG_ROLE_PARTICLE;
+    if (planned->capacity > 0) (void)trajlog_set_role(field, role, planned->name);
+    return field;
+}
+
 /* Errors stick, so that the first trajlog_log returns them. */
 static void declare(struct plan *plan, trajlog_writer *log)
 {
@@ -294,11 +329,10 @@ static void declare(struct plan *plan, trajlog_writer *log)
         trajlog_group *group =
             is_checkpoint ? trajlog_add_checkpoint(log) : trajlog_add_group(log, planned->name, frequency_of(planned));
         for (size_t i = 0; i < planned->field_count; i++) {
-            struct planned_field *planned_field = &planned->fields[i];
-            trajlog_field *field = trajlog_add_field(group, planned_field->name, planned_field->type,
-                                                     planned_field->shape, planned_field->data, NULL);
-            if (!is_checkpoint) (void)trajlog_set_storage(field, &planned_field->storage);
+            trajlog_field *field = add_field(group, planned, &planned->fields[i]);
+            if (!is_checkpoint) (void)trajlog_set_storage(field, &planned->fields[i].storage);
         }
+        if (planned->capacity > 0) declare_varying(log, planned, group);
     }
 }
 
