@@ -491,6 +491,9 @@ static trajlog_status publish_new(struct driver *driver, enum commit_level level
     if (level == COMMIT_SYNCED) TRY(sync_file(driver));
     int number = io_rename(driver->io, driver->new_path, driver->path);
     if (number != 0) return freeze(driver, number, "renaming the new file to its name");
+    /* The old file may still need its journal until then. */
+    if (level == COMMIT_SYNCED) number = io_sync_directory(driver->io, driver->path);
+    if (number != 0) return freeze(driver, number, "syncing the directory");
     driver->phase = PHASE_ROWS;
     driver->base_end = space_begin_pages(&driver->space);
     driver->changed = true;

@@ -321,7 +321,9 @@ static int64_t group_next_write(const struct store_group *group)
 static trajlog_status publish(struct store *store)
 {
     if (H5Fflush(store->file, H5F_SCOPE_LOCAL) < 0) return store_fail(store, "flush the file");
-    return driver_publish(store->driver, COMMIT_FLUSHED, &store->failure);
+    /* A file that was begun anew takes the place of rows that may have been synced: after a power loss there is the one
+     * or the other. */
+    return driver_publish(store->driver, store->resumed ? COMMIT_SYNCED : COMMIT_FLUSHED, &store->failure);
 }
 
 /* A file that is resumed has its H5MD tree, which grows by what was added. */
