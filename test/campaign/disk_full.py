@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Fills a small disk with a log, looks at what is left, makes room, and goes on.
 
-    disk_full.py --build BUILD --room tmpfs|limit --megabytes M [--seed S]
+    disk_full.py --build BUILD --room tmpfs|limit --megabytes M [--seed S] [--compression]
+                 [--checkpoints]
 
 "tmpfs": a file system of that size, mounted for this process alone (unshare --map-root-user --mount); "limit": a limit on
 the size of files (RLIMIT_FSIZE), whose signal is left as it is. Exit status 0 if all was as it should be."""
@@ -22,8 +23,8 @@ IO_ERROR = 11
 LONGEST = 120
 
 
-def full_plan(seed):
-    """A random log that does not end by itself."""
+def full_plan(seed, megabytes, compression, checkpoints):
+    """A random log that does not end by itself. Commits are not so many that a slow disk takes minutes for them."""
     number = seed
     while True:
         plan = plans.random_plan(number)
@@ -32,15 +33,26 @@ def full_plan(seed):
             break
         number += 1000
     endless[0].interval, endless[0].stop = 1, plans.NO_STOP
+    if compression:
+        endless[0].fields[0].level, endless[0].fields[0].mask = 1, plans.MASKS[2]
+    if checkpoints and not plan.checkpoint:
+        state = plans.Field("state", "float64", (500, 3), sum(len(group.fields) for group in plan.groups))
+        plan.groups.append(plans.Group("checkpoint", "checkpoint", [state]))
     for group in plan.groups:
         group.with_last = 0
     plan.count, plan.pause = 10**8, 0
+    field = endless[0].fields[0]
+    if endless[0].bytes < (least := (megabytes << 20) // 3000):
+        field.shape = (-(-least // field.element_bytes),)
+    steps = (megabytes << 20) // (endless[0].bytes + 16)
     plan.flush_every = 1 + seed % 3
+    if plan.sync_every:
+        plan.sync_every = max(1, steps // 40)
     plan.options.pop("total_steps", None)
     # Frames that are given up would be no step of the disk's.
     plan.options.pop("policy", None)
     if plan.checkpoint:
-        plan.checkpoint.interval = 100
+        plan.checkpoint.interval = max(1, steps // 20)
     return plan
 
 
@@ -86,9 +98,9 @@ class Limit:
         return run(command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (self.bytes, self.bytes)))
 
 
-def run(command, **options):
+def run(command, timeout=LONGEST, **options):
     return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=LONGEST, check=False, **options)
+                          timeout=timeout, check=False, **options)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -161,13 +173,13 @@ def create_on_full_disk(build, plan, room):
         verdict.require(old.read_bytes() == before, "the old file has changed")
 
 
-def run_all(build, kind, megabytes, seed, place):
+def run_all(build, kind, megabytes, plan, place):
     with tempfile.TemporaryDirectory(prefix="trajlog-full-", dir=place) as name:
         directory = pathlib.Path(name) / "disk"
         directory.mkdir()
         room = {"tmpfs": Tmpfs, "limit": Limit}[kind](directory, megabytes)
         try:
-            plan, path = full_plan(seed), directory / "run.h5"
+            path = directory / "run.h5"
             rows = [fill_with_log(build, plan, path, room)]
             if path.exists():
                 if kind == "tmpfs":
@@ -198,11 +210,12 @@ def can_mount():
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def start(build, kind, megabytes, seed, place):
+def start(build, kind, megabytes, seed, place, *options):
     """Runs this script for one disk, in a mount namespace of its own."""
     command = [sys.executable, "-B", os.path.abspath(__file__), "--build", build, "--room", kind, "--megabytes",
-               str(megabytes), "--seed", str(seed), "--place", place]
-    return run([*(["unshare", "--map-root-user", "--mount"] if kind == "tmpfs" else []), *command])
+               str(megabytes), "--seed", str(seed), "--place", place, *options]
+    # Each program that it runs has a limit of its own.
+    return run([*(["unshare", "--map-root-user", "--mount"] if kind == "tmpfs" else []), *command], timeout=None)
 
 
 def main():
@@ -211,10 +224,13 @@ def main():
     parser.add_argument("--room", choices=["tmpfs", "limit"], default="limit")
     parser.add_argument("--megabytes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compression", action="store_true", help="in any case, not only by chance")
+    parser.add_argument("--checkpoints", action="store_true", help="in any case, not only by chance")
     parser.add_argument("--place", help="a directory; by default, where temporary files go")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
-    print(run_all(build, arguments.room, arguments.megabytes, arguments.seed, arguments.place))
+    plan = full_plan(arguments.seed, arguments.megabytes, arguments.compression, arguments.checkpoints)
+    print(run_all(build, arguments.room, arguments.megabytes, plan, arguments.place))
     return 0
 
 
