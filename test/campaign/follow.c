@@ -14,6 +14,7 @@
 #include "trajlog.h"
 
 #define MAXIMUM_GROUPS 8
+#define PATIENCE       20
 
 static long looked, failed, failed_together;
 static int64_t known[MAXIMUM_GROUPS]; /* rows that were read before */
@@ -76,19 +77,21 @@ static trajlog_status look(trajlog_reader **reader, const char *path)
 int main(int argc, char **argv)
 {
     trajlog_reader *reader = NULL;
-    if (argc != 3) return 100;
-    for (double end = now() + strtod(argv[2], NULL); now() < end;) {
+    if (argc != 4) return 100;
+    long least = strtol(argv[3], NULL, 10);
+    double end = now() + strtod(argv[2], NULL);
+    while (failed_together < PATIENCE && (now() < end || looked - failed < least)) {
         looked++;
         if (look(&reader, argv[1]) == TRAJLOG_OK) {
             failed_together = 0;
             continue;
         }
         failed++;
+        failed_together++;
         fprintf(stderr, "%s\n", trajlog_reader_message(reader));
-        if (++failed_together == 20) return 103;
         trajlog_reader_close(&reader);
     }
     trajlog_reader_close(&reader);
-    printf("looked %ld\nfailed %ld\n", looked, failed);
+    printf("looks %ld\nerrors %ld\ngave_up %d\n", looked, failed, failed_together == PATIENCE);
     return fflush(stdout) == 0 ? 0 : 100;
 }

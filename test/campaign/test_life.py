@@ -1,5 +1,6 @@
 """What processes do besides calling trajlog_close at the right time; the files are judged with h5py."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -145,6 +146,7 @@ def test_stopped_process_can_be_read_and_goes_on(running):
     rows = 0
     for _ in range(10):
         process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         seen = judge(path)
         assert seen >= max(rows, 21)
         rows = seen

@@ -10,6 +10,5 @@ import live
 def test_reader_beside_a_writer(build, seed, kind):
     counts = live.run_live(build, seed, 2, [kind])[kind]
     print(kind, dict(counts))
-    # Wrong data is a violation already. An error of the moment, gone at the next look, is not.
-    assert counts["rows"] > 0 and counts["looks"] > 5
-    assert counts["errors"] <= counts["looks"] / 5, counts
+    # Wrong data is a violation already, and errors of the moment, gone at the next look, are none.
+    assert counts["rows"] > 0 and counts["looks"] - counts["errors"] >= live.LEAST

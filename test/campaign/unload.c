@@ -82,8 +82,9 @@ int main(int argc, char **argv)
         int status = run(name, strcmp(argv[3], "leave") == 0);
         if (status != 0) return status;
         if (dlclose(handle) != 0) return 6;
-        /* A worker that is still there would run in memory that is gone. */
-        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        /* A worker that is still there would run in memory that is gone. The system may show a thread for a moment
+         * after it was joined. */
+        for (int i = 0; i < 6000 && threads() != 1; i++) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         if (threads() != 1) return 7;
     }
     return 0;

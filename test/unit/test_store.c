@@ -816,7 +816,7 @@ static void a_child_of_fork_can_take_the_lock(void **state)
     sem_wait(&taken);
     pid_t child = fork();
     if (child == 0) {
-        alarm(10); /* ends a child that waits for ever */
+        alarm(60); /* ends a child that waits for ever */
         hdf5_lock();
         hdf5_unlock();
         _exit(0);

@@ -334,14 +334,14 @@ static void encoders_block_signals_and_end(void **state)
     open_log(scene, 3);
     run(scene, 0, 30);
     /* A thread gets its name when it begins to run. */
-    for (int i = 0; i < 1000 && (count = find_threads("trajlog-encode", threads, 10)) < 3; i++) usleep(10000);
+    for (int i = 0; i < 6000 && (count = find_threads("trajlog-encode", threads, 10)) < 3; i++) usleep(10000);
     assert_int_equal(count, 3);
     for (int i = 0; i < count; i++)
         for (int signal = SIGHUP; signal <= SIGTERM; signal++)
             if (signal != SIGKILL) assert_true(blocked_signals(threads[i]) >> (signal - 1) & 1);
     assert_int_equal(trajlog_close(&scene->log), TRAJLOG_OK);
     /* The system may show a thread for a moment after it was joined. */
-    for (int i = 0; i < 1000 && (count = find_threads("trajlog-encode", threads, 10)) > 0; i++) usleep(10000);
+    for (int i = 0; i < 6000 && (count = find_threads("trajlog-encode", threads, 10)) > 0; i++) usleep(10000);
     assert_int_equal(count, 0);
 }
 
@@ -377,7 +377,7 @@ static void the_worker_runs_where_it_shall(void **state)
     assert_int_equal(sched_getaffinity(0, sizeof ours, &ours), 0);
     while (!CPU_ISSET(cpu, &ours)) cpu++;
     assert_int_equal(log_on_cpu(scene, cpu), TRAJLOG_OK);
-    for (int i = 0; i < 1000 && (count = find_threads("trajlog", &thread, 1)) < 1; i++) usleep(10000);
+    for (int i = 0; i < 6000 && (count = find_threads("trajlog", &thread, 1)) < 1; i++) usleep(10000);
     assert_int_equal(count, 1);
     assert_int_equal(sched_getaffinity(thread, sizeof its, &its), 0);
     assert_int_equal(CPU_COUNT(&its), 1);
