@@ -141,8 +141,10 @@ def promise_at(recording, end):
     promise = None
     for run, told in zip(recording.runs, reports(recording, end)):
         report = verdict.Report("")
-        report.flushed, report.checkpointed, report.closed = told.synced, told.checkpointed, told.closed
-        if told.synced is not None or told.closed:
+        report.flushed, report.checkpointed = told.synced, told.checkpointed
+        # A log that was ever synced is so when it is closed; a resume syncs.
+        report.closed = told.closed and (told.synced is not None or run.begin > 0)
+        if told.synced is not None or report.closed:
             promise = Promise(run, report)
         elif promise is not None:
             # The resume's batch may have arrived or not; of what it keeps, what was synced is there.
@@ -253,7 +255,7 @@ class Result:
 def lose_power_often(build, directory, recording, chance, result):
     """Moments in the recording, and losses at each of them; judges them all."""
     first = next((end for end, operation in enumerate(recording.operations, 1)
-                  if operation[0] == "mark" and operation[1].startswith(("synced", "checkpointed", "closed"))), None)
+                  if operation[0] == "mark" and promise_at(recording, end) is not None), None)
     if first is None:
         return
     state, recover = directory / "state", Recovery(build)
