@@ -146,14 +146,18 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libtrajlog.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(PUBLIC_CFLAGS) $(EXTRA_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ \
 	    $(LDFLAGS) -Wl,--as-needed $(EXTRA_LIBS) $(LIBS)
 
+COMMA = ,
+
 # Tests call HDF5 as its release 1.10 was called; later ones keep that.
 TEST_CFLAGS = -Itest -DH5_USE_110_API
 
-# Unit tests: test/unit/test_NAME.c makes build/test/test_NAME.
+# Unit tests: test/unit/test_NAME.c makes build/test/test_NAME. Where memory is to be short, it is so for our objects.
+$(BUILD)/test/test_faults: TEST_LDFLAGS = $(addprefix -Wl$(COMMA)--wrap=,malloc calloc realloc aligned_alloc strdup \
+    strndup asprintf realpath free)
 $(BUILD)/test/%: test/unit/%.c $(BUILD)/libtrajlog-internal.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(INCLUDES) $(CMOCKA_CFLAGS) $(TEST_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ \
-	    $(LDFLAGS) $(or $(CMOCKA_LIBS),-lcmocka) $(LIBS)
+	    $(LDFLAGS) $(TEST_LDFLAGS) $(or $(CMOCKA_LIBS),-lcmocka) $(LIBS)
 
 # Programs that crash, and look inside: test/crash/NAME.c makes build/test/crash/NAME.
 $(BUILD)/test/crash/%: test/crash/%.c $(BUILD)/libtrajlog-internal.a

@@ -133,9 +133,23 @@ void metadata_free(struct json_t *object)
     json_decref(object);
 }
 
+/* To be freed; NULL: out of memory. Not json_dumps, which leaves a part out where memory is short for that alone. */
+static char *dump(const json_t *value)
+{
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    char *text = size > 0 ? malloc(size + 1) : NULL;
+    if (text == NULL) return NULL;
+    if (json_dumpb(value, text, size, JSON_COMPACT) == size) {
+        text[size] = '\0';
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
 char *metadata_text(const struct json_t *object)
 {
-    return object == NULL ? strdup("{}") : json_dumps(object, JSON_COMPACT);
+    return object == NULL ? strdup("{}") : dump(object);
 }
 
 const char *json_library_version(void)
@@ -324,7 +338,7 @@ static json_t *program_to_json(const struct schema *schema)
 
 static char *dump_and_free(json_t *value)
 {
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT);
+    char *text = value == NULL ? NULL : dump(value);
     json_decref(value);
     return text;
 }

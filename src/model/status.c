@@ -1,5 +1,6 @@
 #include "model/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,7 @@ static void append_errno(struct error *error)
 trajlog_status error_set(struct error *error, trajlog_status status, int number, const char *format, ...)
 {
     va_list arguments;
+    if (status == TRAJLOG_IO_ERROR && number == ENOMEM) status = TRAJLOG_OUT_OF_MEMORY;
     if (error == NULL || error->status != TRAJLOG_OK) return status;
     error->status = status;
     error->number = number;

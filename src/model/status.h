@@ -17,8 +17,8 @@ struct error {
         if (try_status_ != TRAJLOG_OK) return try_status_;                                                             \
     } while (0)
 
-/* Sets the error, unless one is set already, and returns `status`. `error` may be NULL; `number` is an errno or 0, and
- * its text is appended to the message. */
+/* Sets the error, unless one is set already, and returns `status`, but OUT_OF_MEMORY for an IO_ERROR whose errno says
+ * so. `error` may be NULL; `number` is an errno or 0, and its text is appended to the message. */
 trajlog_status error_set(struct error *error, trajlog_status status, int number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -138,8 +138,7 @@ struct access_info {
 
 static trajlog_status freeze(struct driver *driver, int number, const char *operation)
 {
-    trajlog_status status = number == ENOMEM ? TRAJLOG_OUT_OF_MEMORY : TRAJLOG_IO_ERROR;
-    error_set(&driver->failure, status, number, "%s: %s failed; the file keeps its last commit", driver->path,
+    error_set(&driver->failure, TRAJLOG_IO_ERROR, number, "%s: %s failed; the file keeps its last commit", driver->path,
               operation);
     return driver->failure.status;
 }
@@ -747,7 +746,10 @@ static H5FD_t *call_open(const char *name, unsigned flags, hid_t access_list, ha
     const struct access_info *info = H5Pget_driver_info(access_list);
     if (info == NULL || !may_attach(info->driver, flags)) return NULL;
     struct open_file *file = calloc(1, sizeof *file);
-    if (file == NULL) return NULL;
+    if (file == NULL) {
+        freeze(info->driver, ENOMEM, "opening the file");
+        return NULL;
+    }
     file->driver = info->driver;
     file->driver->attached = true;
     return &file->head;
@@ -852,6 +854,15 @@ static void overlay(struct driver *driver, uint64_t address, void *data, size_t 
     journal_blocks_overlay(&front, address, size, data);
 }
 
+/* 0 or an errno. Without memory to look ahead, libhdf5 still gets what was read. */
+static int look_ahead(struct driver *driver, haddr_t address, const void *data, size_t size)
+{
+    int number = read_ahead_header(&driver->ahead, driver->io, driver->descriptor, &driver->held, address, data, size);
+    if (number != ENOMEM) return number;
+    freeze(driver, ENOMEM, "a read");
+    return 0;
+}
+
 /* A read that fails freezes the file too. libhdf5 gets along with that, but for headers: see header.h. */
 static herr_t call_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, haddr_t address, size_t size, void *data)
 {
@@ -864,9 +875,7 @@ static herr_t call_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, hadd
     int number = io_read_all(driver->io, driver->descriptor, data, size, address);
     if (number == 0) {
         overlay(driver, address, data, size);
-        if (type == H5FD_MEM_OHDR)
-            number =
-                read_ahead_header(&driver->ahead, driver->io, driver->descriptor, &driver->held, address, data, size);
+        number = type == H5FD_MEM_OHDR ? look_ahead(driver, address, data, size) : 0;
     }
     if (number == 0) return 0;
     freeze(driver, number, "a read");

@@ -1,10 +1,13 @@
-/* Disks that fail, at each operation, with each errno, once or from then on: under a new log and under one that is taken
- * up again. Whatever happens, the host goes on: every call returns, the first error sticks and says why, the file stays
+/* Disks that fail, at each operation, with each errno, once or from then on, and memory that is short at each allocation
+ * of ours: under a new log and under one that is taken up again. Whatever happens, the host goes on: every call returns, the first error sticks and says why, the file stays
  * at its last commit, nothing is left open, and where the disk works again a resume makes the run whole. */
 #include <hdf5.h>
+#include <jansson.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -46,6 +49,107 @@ static int lock_or_fail(int descriptor)
     return recorder_fails(&recorder, "lock") ? -1 : real_lock(descriptor);
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The memory: the linker puts these in the place of what our objects call
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static struct recorder memory;
+static atomic_long allocated; /* blocks, while nothing else than the library allocates */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void __real_free(void *block);
+char *__real_realpath(const char *name, char *resolved);
+
+/* Readers and logs may have threads. */
+static bool is_short(void)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&one_at_a_time);
+    bool fails = memory.mode != FAULT_NONE && recorder_fails(&memory, "allocation");
+    pthread_mutex_unlock(&one_at_a_time);
+    return fails;
+}
+
+static void *count_block(void *block)
+{
+    allocated += block != NULL;
+    return block;
+}
+
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return is_short() ? NULL : count_block(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return is_short() ? NULL : count_block(__real_calloc(count, size));
+}
+
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size)
+{
+    if (is_short()) return NULL;
+    allocated -= old != NULL;
+    return count_block(__real_realloc(old, size));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return is_short() ? NULL : count_block(__real_aligned_alloc(alignment, size));
+}
+
+void __wrap_free(void *block);
+void __wrap_free(void *block)
+{
+    allocated -= block != NULL;
+    __real_free(block);
+}
+
+char *__wrap_strndup(const char *text, size_t most);
+char *__wrap_strndup(const char *text, size_t most)
+{
+    size_t length = strnlen(text, most);
+    char *copy = __wrap_malloc(length + 1);
+    if (copy == NULL) return NULL;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+    return __wrap_strndup(text, SIZE_MAX);
+}
+
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **text, const char *format, ...);
+int __wrap_asprintf(char **text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    *text = length < 0 ? NULL : __wrap_malloc((size_t)length + 1);
+    if (*text == NULL) return -1;
+    va_start(arguments, format);
+    vsnprintf(*text, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    return length;
+}
+
+char *__wrap_realpath(const char *name, char *resolved);
+char *__wrap_realpath(const char *name, char *resolved)
+{
+    return is_short() ? NULL : count_block(__real_realpath(name, resolved));
+}
+
 /* For messages: which operation fails, with what. */
 static struct {
     long k;
@@ -55,10 +159,10 @@ static struct {
 static int make_disk(void **state)
 {
     (void)state;
-    strcpy(directory, "/tmp/test_failing_disk_XXXXXX");
+    strcpy(directory, "/tmp/test_faults_XXXXXX");
     if (mkdtemp(directory) == NULL) return -1;
     snprintf(path, sizeof path, "%s/run.h5", directory);
-    recorder = (struct recorder){.mode = FAULT_NONE};
+    recorder = memory = (struct recorder){.mode = FAULT_NONE};
     disk = recorder_io(&recorder);
     store_io = &disk;
     real_lock = ownership_lock_call;
@@ -90,9 +194,17 @@ static int remove_disk(void **state)
     return rmdir(directory);
 }
 
+/* ENOMEM: not the disk, but the memory. */
 static void let_fail(enum fault_mode mode, int number, long at)
 {
-    recorder = (struct recorder){.mode = mode, .number = number, .at = at};
+    struct recorder *failing = number == ENOMEM ? &memory : &recorder;
+    recorder = memory = (struct recorder){.mode = FAULT_NONE};
+    *failing = (struct recorder){.mode = mode, .number = number, .at = at};
+}
+
+static void let_work(void)
+{
+    recorder.mode = memory.mode = FAULT_NONE;
 }
 
 /* A file and its journal, as a run left them; holes stay holes. */
@@ -233,6 +345,7 @@ static struct told run_to_end(trajlog_writer *log, trajlog_status begun, int64_t
 
 struct plan {
     bool threaded;
+    bool with_jansson;  /* what it leaves behind where memory is short is its own business */
     bool resumes;       /* else it is a new log */
     int64_t restart;    /* the step */
     struct image image; /* what is resumed */
@@ -320,10 +433,13 @@ static void expect_whole_run(struct told told)
 /* The host says what it was told: the errno, and the file. */
 static void expect_told(const struct told *told, int number)
 {
+    if (number == ENOMEM) {
+        if (told->status != TRAJLOG_OUT_OF_MEMORY) fail_msg("%s: %s", trajlog_status_name(told->status), told->message);
+        return;
+    }
     if (told->number != number || strstr(told->message, path) == NULL)
         fail_msg("errno %d expected, got %d: %s", number, told->number, told->message);
-    trajlog_status expected = number == ENOMEM ? TRAJLOG_OUT_OF_MEMORY : TRAJLOG_IO_ERROR;
-    if (told->status != expected) fail_msg("%s: %s", trajlog_status_name(told->status), told->message);
+    if (told->status != TRAJLOG_IO_ERROR) fail_msg("%s: %s", trajlog_status_name(told->status), told->message);
 }
 
 /* Whether the run may succeed all the same: an interrupted call and a short write are made again. */
@@ -360,14 +476,17 @@ static bool run_case(const struct plan *plan, enum fault_mode mode, int number, 
 {
     if (plan->resumes) put_image(&plan->image);
     else remove_files();
+    long blocks_before = allocated;
     ids_before = hdf5_next_ids();
     let_fail(mode, number, k);
     struct told told =
         plan->resumes ? resume_and_run(plan->threaded, plan->restart, STEPS) : create_and_run(plan->threaded, STEPS);
-    bool reached = recorder.count >= k;
+    bool reached = (number == ENOMEM ? memory : recorder).count >= k;
     if (told.status != TRAJLOG_OK) expect_told(&told, number);
     else if (recorder.failures > 0 && !is_harmless()) fail_msg("a failed %s, and nobody was told", recorder.failed);
-    recorder.mode = FAULT_NONE;
+    let_work();
+    if (allocated != blocks_before && !plan->with_jansson)
+        fail_msg("%ld blocks are left: %s", allocated - blocks_before, told.message);
     expect_nothing_open();
 
     bool exists = is_there(0);
@@ -393,9 +512,10 @@ static void run_plan(const struct plan *plan, enum fault_mode mode, const int *n
     assert_true(doing.k > 100);
 }
 
-static const int every_errno[] = {ENOSPC, EIO, EDQUOT, ENOLCK, EINTR}, one_errno[] = {EIO};
+static const int every_errno[] = {ENOSPC, EIO, EDQUOT, ENOLCK, EINTR}, one_errno[] = {EIO}, no_memory[] = {ENOMEM};
 #define EVERY_ERRNO every_errno, sizeof every_errno / sizeof *every_errno
 #define ONE_ERRNO   one_errno, 1
+#define NO_MEMORY   no_memory, 1
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Tests
@@ -497,7 +617,7 @@ static struct image log_with_batch(void)
         put_image(&killed);
         let_fail(FAULT_ALWAYS, EIO, k);
         struct told told = resume_and_run(false, 3, STEPS);
-        recorder.mode = FAULT_NONE;
+        let_work();
         assert_int_not_equal(told.status, TRAJLOG_OK);
         int file = open(path, O_RDONLY | O_CLOEXEC);
         assert_int_equal(journal_inspect(&driver_io_system, path, file, false, &finding, &blocks, NULL), TRAJLOG_OK);
@@ -526,6 +646,68 @@ static void writes_that_come_short(void **state)
     resume_killed(3, false, FAULT_SHORT, ONE_ERRNO, STRIDE);
 }
 
+static void memory_is_short_for_a_new_log(void **state)
+{
+    (void)state;
+    const struct plan plan = {.resumes = false};
+    run_plan(&plan, FAULT_ONCE, NO_MEMORY, STRIDE);
+}
+
+static void memory_is_short_for_a_killed_log(void **state)
+{
+    (void)state;
+    resume_killed(3, false, FAULT_ONCE, NO_MEMORY, STRIDE);
+    resume_killed(3, false, FAULT_ALWAYS, NO_MEMORY, STRIDE);
+}
+
+/* The text of the schema is whole, or not there. */
+static void jansson_has_no_memory(void **state)
+{
+    (void)state;
+    const struct plan plan = {.with_jansson = true};
+    json_set_alloc_funcs(__wrap_malloc, __wrap_free);
+    run_plan(&plan, FAULT_ONCE, NO_MEMORY, STRIDE);
+}
+
+/* Opens, reads and closes; the first status that is not OK. */
+static trajlog_status read_all(void)
+{
+    trajlog_reader *reader = NULL;
+    double state[ATOMS], time, *data = NULL;
+    int64_t rows, step;
+    const trajlog_request request = {"x", TRAJLOG_FLOAT64, state, sizeof state};
+    trajlog_status status = trajlog_open(&reader, path);
+    if (status == TRAJLOG_OK)
+        status = trajlog_read_new(reader, "all", "packed", trajlog_all_rows(), 0, (void **)&data, &rows);
+    trajlog_free(data);
+    if (status == TRAJLOG_OK) status = trajlog_restore(reader, &request, 1, &step, &time);
+    if (status == TRAJLOG_OK) status = trajlog_refresh(reader);
+    trajlog_reader_close(&reader);
+    return status;
+}
+
+static void memory_is_short_for_a_reader(void **state)
+{
+    (void)state;
+    struct image image = old_log(6, false);
+    assert_int_equal(read_all(), TRAJLOG_OK);
+    for (int mode = FAULT_ONCE; mode <= FAULT_ALWAYS; mode++)
+        for (doing.k = 1;; doing.k += STRIDE) {
+            long blocks_before = allocated;
+            ids_before = hdf5_next_ids();
+            let_fail((enum fault_mode)mode, ENOMEM, doing.k);
+            trajlog_status status = read_all();
+            let_work();
+            if (status != TRAJLOG_OK && status != TRAJLOG_OUT_OF_MEMORY)
+                fail_msg("%s: %s", trajlog_status_name(status), trajlog_reader_message(NULL));
+            if (allocated != blocks_before) fail_msg("%ld blocks are left", allocated - blocks_before);
+            expect_nothing_open();
+            expect_silence_now_and_then(memory.failures == 0);
+            if (memory.failures == 0) break;
+        }
+    free_image(&image);
+}
+
 #define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, make_disk, remove_disk)
 
 static const struct CMUnitTest tests[] = {
@@ -539,6 +721,10 @@ static const struct CMUnitTest tests[] = {
     DISK_TEST(a_closed_log),
     DISK_TEST(a_log_whose_last_resume_was_cut),
     DISK_TEST(writes_that_come_short),
+    DISK_TEST(memory_is_short_for_a_new_log),
+    DISK_TEST(memory_is_short_for_a_killed_log),
+    DISK_TEST(jansson_has_no_memory),
+    DISK_TEST(memory_is_short_for_a_reader),
 };
 
 TEST_MAIN(tests)
