@@ -347,9 +347,9 @@ def put_into(document, lines, count, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
-    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--document", type=pathlib.Path)
     parser.add_argument("--only", default="", help="only the kinds in whose names this is")
     parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
