@@ -332,6 +332,31 @@ static void the_last_step_may_be_the_largest(void **state)
     trajlog_reader_close(&reader);
 }
 
+/* A single large frame makes all wide, and only those that lie in its chunks larger. */
+static void room_without_particles_takes_no_space(void **state)
+{
+    struct scene *scene = *state;
+    trajlog_options options = trajlog_default_options();
+    trajlog_reader *reader = NULL;
+    create(scene, &options);
+    fill(scene, COUNTS + 16);
+    scene->count = 1;
+    for (int64_t step = 0; step < 1000; step++) {
+        if (step == 500) fill(scene, 2 * COUNTS + 16);
+        ok(trajlog_log(scene->log, step, (double)step));
+        scene->count = 1;
+    }
+    ok(trajlog_close(&scene->log));
+    ok(trajlog_open(&reader, scene->path));
+    for (int field = 0; field < FIELDS; field++) {
+        const trajlog_field_info *info = trajlog_reader_field(reader, 0, field);
+        assert_int_equal(info->shape.dims[0], 1024);
+        assert_true(info->stored_bytes < info->data_bytes / 4);
+    }
+    trajlog_reader_close(&reader);
+    expect_no_problems(scene);
+}
+
 /* ---- the reader of a file that grows ---- */
 
 static void a_reader_sees_the_growth_when_it_looks_again(void **state)
@@ -602,6 +627,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_group_grows_beside_encoders),
     TEST(the_queue_grows),
     TEST(the_last_step_may_be_the_largest),
+    TEST(room_without_particles_takes_no_space),
     TEST(a_reader_sees_the_growth_when_it_looks_again),
     TEST(a_resumed_run_ends_with_the_same),
     TEST(rows_that_are_dropped_leave_their_room),

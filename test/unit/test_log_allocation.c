@@ -185,6 +185,59 @@ static void a_step_allocates_nothing(void **state)
     unlink(path);
 }
 
+static int64_t particles, ids[100];
+
+static int fill_particles(void *frame, const void *state, void *context)
+{
+    (void)state, (void)context;
+    memcpy(frame, array, (size_t)particles * sizeof(double[3]));
+    return 0;
+}
+
+static void declare_gas(trajlog_writer *log)
+{
+    trajlog_group *gas = trajlog_add_group(log, "gas", trajlog_with_last(trajlog_every(2)));
+    trajlog_field *x = trajlog_add_field(gas, "x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), array, NULL);
+    trajlog_set_role(x, TRAJLOG_ROLE_POSITION, NULL);
+    trajlog_field *id = trajlog_add_field(gas, "id", TRAJLOG_INT64, TRAJLOG_SHAPE(3), ids, NULL);
+    trajlog_set_role(id, TRAJLOG_ROLE_ID, NULL);
+    trajlog_field *called = trajlog_add_field(gas, "called", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3, 3), NULL, NULL);
+    trajlog_set_callback(called, fill_particles, NULL);
+    trajlog_set_role(called, TRAJLOG_ROLE_PARTICLE, NULL);
+    trajlog_set_count(gas, &particles);
+}
+
+/* Only who needs more room than ever before pays for it. */
+static void particles_that_have_room_allocate_nothing(void **state)
+{
+    (void)state;
+#ifdef IS_SANITIZED
+    skip();
+#endif
+    char path[] = "/tmp/trajlog-allocation-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    trajlog_options options = trajlog_default_options();
+    options.existing = TRAJLOG_REPLACE;
+    trajlog_writer *log = NULL;
+    assert_int_equal(trajlog_create(&log, path, &options), TRAJLOG_OK);
+    declare_gas(log);
+    assert_int_equal(trajlog_log(log, 0, 0.0), TRAJLOG_OK);
+    long before = allocations;
+    particles = 49;
+    assert_int_equal(trajlog_log(log, 1, 0.0), TRAJLOG_OK);
+    assert_true(allocations > before);
+    before = allocations;
+    for (int64_t step = 2; step < 3000; step++) {
+        particles = step * 7 % 97; /* there is room for 96 */
+        assert_int_equal(trajlog_log(log, step, 0.0), TRAJLOG_OK);
+    }
+    assert_int_equal(allocations - before, 0);
+    assert_int_equal(trajlog_close(&log), TRAJLOG_OK);
+    unlink(path);
+}
+
 /* A thread that holds this library's lock and is inside libhdf5, where that is thread-safe alone, until it may leave. */
 struct guest {
     sem_t entered, leave;
@@ -264,6 +317,7 @@ static void a_step_does_not_call_libhdf5(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_step_allocates_nothing),
+    cmocka_unit_test(particles_that_have_room_allocate_nothing),
     cmocka_unit_test(a_step_does_not_call_libhdf5),
 };
 
