@@ -11,7 +11,10 @@
  * 2. A commit writes what was held back in the order in which libhdf5 wrote it, which under SWMR is children
  *    before parents: every prefix is a consistent file. Nodes of B-trees are copied to new places by libhdf5
  *    itself. Only the object headers, which say how many rows there are, come last, and all that share a page in
- *    one write: so all datasets whose headers are on one page get their new rows at the same instant.
+ *    one write: so all datasets whose headers are on one page get their new rows at the same instant. A group's
+ *    headers may need several pages. The last page is written first: the first one has `step` and `time`, which so
+ *    never have more rows than the fields; and the file's own header, on the first page of all, says last how far
+ *    the run has come.
  *
  * 3. No metadata block of at most a page crosses a page's border (space.c), so that a kill cannot tear it.
  *
@@ -23,10 +26,11 @@
  * 5. Before SWMR starts, libhdf5 writes in no safe order. A new file is therefore made under another name, and
  *    renamed when all groups are in it. In an existing file all that overwrites committed bytes is held back, raw
  *    data too, and applied as one batch, headers first: they say that dropped rows are gone, before the index
- *    forgets them. What the batch overwrites is saved in a synced journal first. A kill amid the batch leaves that
- *    journal, by which the next open takes all of it back; the batch is done when the journal of 6 has replaced it.
- *    Back and not forward, because readers without our journal see the old rows until the batch is applied. If it
- *    were completed later, rows that they saw, and that the next resume is to keep, would vanish.
+ *    forgets them. Of them, the first page is first: rows go from `step` before they go from the fields.
+ *    What the batch overwrites is saved in a synced journal first. A kill amid the batch leaves that journal, by
+ *    which the next open takes all of it back; the batch is done when the journal of 6 has replaced it. Back and not
+ *    forward, because readers without our journal see the old rows until the batch is applied. If it were completed
+ *    later, rows that they saw, and that the next resume is to keep, would vanish.
  *
  * 6. Power loss. A synced commit is a flushed one, then a sync of the file, then a journal with what all blocks
  *    that are being overwritten in place hold now (guard.c), synced too. From then on a block that is not in the
@@ -66,8 +70,8 @@
 #define LARGEST_STEP   (UINT64_C(64) << 20)
 #define LARGEST_GROWTH (UINT64_C(256) << 20)
 
-/* Object headers that are committed by one write lie on at most so many pages, next to each other. */
-#define LONGEST_RUN 16
+/* Of the pages with object headers. */
+enum header_order { FIRST_PAGE_FIRST, LAST_PAGE_FIRST };
 
 enum phase {
     PHASE_NEW,   /* under its other name; everything is written at once */
@@ -325,14 +329,13 @@ static int compare_addresses(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* How many of the blocks, which are sorted, lie on the pages that the first one begins, without a page between. */
+/* How many of the blocks, which are sorted, share the pages of the first one. */
 static size_t length_of_run(const struct journal_block *block, size_t count)
 {
-    uint64_t first_page = block[0].address / SPACE_PAGE, page = (block[0].address + block[0].size - 1) / SPACE_PAGE;
+    uint64_t page = (block[0].address + block[0].size - 1) / SPACE_PAGE;
     size_t length = 1;
-    for (; length < count; length++) {
+    for (; length < count && block[length].address / SPACE_PAGE == page; length++) {
         uint64_t last = (block[length].address + block[length].size - 1) / SPACE_PAGE;
-        if (block[length].address / SPACE_PAGE > page + 1 || last >= first_page + LONGEST_RUN) break;
         if (last > page) page = last;
     }
     return length;
@@ -346,24 +349,51 @@ static uint64_t end_of_run(const struct journal_block *block, size_t count)
     return end;
 }
 
-/* All at once, with what lies between them. If that fails, tries to put back what was there. */
-static trajlog_status write_run(struct driver *driver, const struct journal_block *block, size_t count)
+/* What the file holds on the pages of headers, and what it will hold; with what lies between the headers. */
+static int merge_headers(const struct driver *driver, const struct journal_blocks *headers, struct journal_blocks *old,
+                         struct journal_blocks *merged)
 {
-    struct journal_blocks run = {.block = (struct journal_block *)block, .count = count};
-    uint64_t start = block[0].address;
-    size_t size = (size_t)(end_of_run(block, count) - start);
-    unsigned char *bytes = malloc(2 * size), *old = bytes + size;
-    if (bytes == NULL) return freeze(driver, ENOMEM, "a commit");
-    int number = io_read_all(driver->io, driver->descriptor, old, size, start);
-    trajlog_status status = number == 0 ? TRAJLOG_OK : freeze(driver, number, "a read");
-    if (status == TRAJLOG_OK) {
-        memcpy(bytes, old, size);
-        journal_blocks_overlay(&run, start, size, bytes);
-        status = write_guarded(driver, start, bytes, size);
-        driver->counts.header_writes_last++;
-        if (status != TRAJLOG_OK) io_write_all(driver->io, driver->descriptor, old, size, start);
+    for (size_t i = 0, length; i < headers->count; i += length) {
+        const struct journal_block *first = &headers->block[i];
+        length = length_of_run(first, headers->count - i);
+        struct journal_blocks run = {.block = (struct journal_block *)first, .count = length};
+        uint64_t size = end_of_run(first, length) - first->address;
+        struct journal_block *before = journal_blocks_add(old, first->address, NULL, size);
+        if (before == NULL) return ENOMEM;
+        int number = io_read_all(driver->io, driver->descriptor, before->data, size, before->address);
+        if (number != 0) return number;
+        struct journal_block *after = journal_blocks_add(merged, first->address, before->data, size);
+        if (after == NULL) return ENOMEM;
+        journal_blocks_overlay(&run, after->address, size, after->data);
     }
-    free(bytes);
+    return 0;
+}
+
+static void put_back(const struct driver *driver, const struct journal_blocks *old, enum header_order order,
+                     size_t count)
+{
+    while (count-- > 0) {
+        const struct journal_block *block = &old->block[order == FIRST_PAGE_FIRST ? count : old->count - 1 - count];
+        io_write_all(driver->io, driver->descriptor, block->data, block->size, block->address);
+    }
+}
+
+/* One write for each page. If one fails, tries to put back what was there on all of them. */
+static trajlog_status write_headers(struct driver *driver, const struct journal_blocks *headers,
+                                    enum header_order order)
+{
+    struct journal_blocks old = {0}, merged = {0};
+    int number = merge_headers(driver, headers, &old, &merged);
+    trajlog_status status = number == 0 ? TRAJLOG_OK : freeze(driver, number, "reading headers");
+    size_t done = 0;
+    for (; done < merged.count && status == TRAJLOG_OK; done++) {
+        const struct journal_block *block = &merged.block[order == FIRST_PAGE_FIRST ? done : merged.count - 1 - done];
+        status = write_guarded(driver, block->address, block->data, block->size);
+    }
+    if (status != TRAJLOG_OK) put_back(driver, &old, order, done);
+    driver->counts.header_writes_last = merged.count;
+    journal_blocks_free(&old);
+    journal_blocks_free(&merged);
     return status;
 }
 
@@ -371,17 +401,6 @@ static trajlog_status select_headers(struct driver *driver, struct journal_block
 {
     TRY(select_blocks(driver, true, headers));
     if (headers->count > 0) qsort(headers->block, headers->count, sizeof *headers->block, compare_addresses);
-    return TRAJLOG_OK;
-}
-
-static trajlog_status write_headers(struct driver *driver, const struct journal_blocks *headers)
-{
-    driver->counts.header_writes_last = 0;
-    for (size_t i = 0; i < headers->count;) {
-        size_t length = length_of_run(&headers->block[i], headers->count - i);
-        TRY(write_run(driver, &headers->block[i], length));
-        i += length;
-    }
     return TRAJLOG_OK;
 }
 
@@ -425,7 +444,7 @@ static trajlog_status write_held(struct driver *driver, struct journal_blocks *o
     TRY(make_room(driver));
     TRY(write_front(driver));
     TRY(write_blocks(driver, others));
-    return write_headers(driver, headers);
+    return write_headers(driver, headers, LAST_PAGE_FIRST);
 }
 
 static trajlog_status flush_rows(struct driver *driver)
@@ -544,7 +563,7 @@ static trajlog_status apply_batch(struct driver *driver, struct journal_blocks *
     TRY(guard_held(driver));
     TRY(write_batch_journal(driver, others, headers));
     TRY(write_front(driver));
-    TRY(write_headers(driver, headers));
+    TRY(write_headers(driver, headers, FIRST_PAGE_FIRST));
     return write_blocks(driver, others);
 }
 

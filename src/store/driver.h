@@ -64,7 +64,8 @@ trajlog_status driver_use(struct driver *driver, hid_t access_list, struct error
 
 /* The object headers that are allocated from here on lie together on pages of their own. Those of one page are
  * committed by one write, which no kill can tear: so call it, then create all datasets of a group before their
- * attributes, then call it again. About 14 plain datasets fit on a page. */
+ * attributes, then call it again. About 14 plain datasets fit on a page. Of a group with more, those that were created
+ * first are committed last: never have they more rows than the others. */
 void driver_begin_headers(struct driver *driver);
 
 /* New file only: puts a copy of the file, as it was last flushed, at `path`. `replace`: it may exist, else FILE_EXISTS.
@@ -106,7 +107,7 @@ bool driver_took_pieces(struct driver *driver);
 struct driver_counts {
     unsigned long long commits, syncs, writes, bytes;
     unsigned long long straddles;          /* metadata blocks of at most a page that cross a page's border: always 0 */
-    unsigned long long header_writes_last; /* writes that carried the object headers of the last commit: 1 is atomic */
+    unsigned long long header_writes_last; /* pages that carried the object headers of the last commit: 1 is atomic */
     unsigned long long reused;             /* retired blocks handed out again */
     unsigned long long undo_syncs;         /* syncs of the journal that a flushed commit needed */
     haddr_t end;                           /* true end of the file */

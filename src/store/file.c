@@ -198,12 +198,13 @@ static trajlog_status define(struct store *store, const struct schema *schema)
     if (store->schema) return store_fail_state(store, "the groups have been defined already");
     if (store->filed) return resume_define(store, schema);
     TRY(define_allocate(store, schema));
+    /* Before the groups: on a page before theirs, which commits write last. So it never is ahead of the rows. */
+    TRY(attribute_set_int64(store->file, "actual_steps", 0, &store->failure));
     for (size_t i = 0; i < store->group_count; i++)
         if (store->groups[i].model->enabled) TRY(define_group(store, &store->groups[i]));
     TRY(define_bookkeeping(store));
     TRY(define_json(store, store->file, "trajlog_schema", schema_to_json(schema)));
-    TRY(define_json(store, store->file, "group_names", schema_group_names_json(schema)));
-    return attribute_set_int64(store->file, "actual_steps", 0, &store->failure);
+    return define_json(store, store->file, "group_names", schema_group_names_json(schema));
 }
 
 trajlog_status store_define(struct store *store, const struct schema *schema, struct error *error)

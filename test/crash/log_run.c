@@ -13,7 +13,8 @@
  * Whatever fails is answered with "error" and a message. Group "every" of each step and "third" of each third: element j
  * of a field at step s is 1000 s + j; "init", once: 1000 + j; and so the checkpoint's. A run prints and records a line when
  * its file was "created", or taken up again ("resumed STEP"), when rows were committed ("flushed STEP", "synced STEP"), a
- * checkpoint was taken ("checkpoint STEP"), and when it was closed. */
+ * checkpoint was taken ("checkpoint STEP"), and when it was closed. many=N: there is a group "many" too, of each step and
+ * with N fields, each of which is the step. */
 #include <hdf5.h>
 
 #include <stdlib.h>
@@ -30,11 +31,11 @@
 #define STATE 700
 
 struct options {
-    long first, steps, commit, sync, checkpoint, checkpoints, abandon;
+    long first, steps, commit, sync, checkpoint, checkpoints, many, abandon;
 };
 
 static struct recorder recorder;
-static double init[WIDTH], plain[WIDTH], packed[WIDTH], scalar[1], wide[WIDE], state[STATE], small[WIDTH];
+static double many, init[WIDTH], plain[WIDTH], packed[WIDTH], scalar[1], wide[WIDE], state[STATE], small[WIDTH];
 
 /* ---- writing ---- */
 
@@ -45,6 +46,7 @@ static void fill(double *data, int count, double step)
 
 static void set_step(long step)
 {
+    many = (double)step;
     fill(init, WIDTH, 1);
     fill(plain, WIDTH, (double)step);
     fill(packed, WIDTH, (double)step);
@@ -78,6 +80,16 @@ static void declare(trajlog_writer *log, long checkpoints)
     group = trajlog_add_checkpoint(log);
     add(group, "state", TRAJLOG_SHAPE(STATE), state, 0);
     add(group, "small", TRAJLOG_SHAPE(WIDTH), small, 0);
+}
+
+static void declare_many(trajlog_writer *log, long count)
+{
+    char name[40];
+    trajlog_group *group = count > 0 ? trajlog_add_group(log, "many", trajlog_every(1)) : NULL;
+    for (long i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "field%ld", i);
+        add(group, name, TRAJLOG_SCALAR, &many, 0);
+    }
 }
 
 /* Commits come when they are asked for, and in this thread: each run makes the same calls. */
@@ -126,6 +138,7 @@ static void run(const char *path, const struct options *options)
     trajlog_writer *log = NULL;
     long first = options->first < 0 ? 0 : options->first;
     need(log, begin(&log, path, options->first, options->checkpoints));
+    declare_many(log, options->many);
     for (long step = first; step < options->steps; step++) {
         need(log, log_step(log, step));
         if (step == first) report(options->first < 0 ? "created" : "resumed", first - 1);
@@ -153,7 +166,8 @@ static int parse(int argc, char **argv, struct options *options)
         const char *key;
         long *number;
     } keys[] = {{"first", &options->first}, {"steps", &options->steps},     {"commit", &options->commit},
-                {"sync", &options->sync},   {"abandon", &options->abandon}, {"checkpoint", &options->checkpoint}};
+                {"sync", &options->sync},   {"abandon", &options->abandon}, {"checkpoint", &options->checkpoint},
+                {"many", &options->many}};
     for (int i = 3; i < argc; i++) {
         size_t k = 0, count = sizeof keys / sizeof *keys, length = strcspn(argv[i], "=");
         while (k < count && (strlen(keys[k].key) != length || strncmp(argv[i], keys[k].key, length) != 0)) k++;

@@ -126,6 +126,13 @@ def plain_rows(path):
         return tuple(len(file[name]) if name in file else 0 for name in ("every/step", "third/step"))
 
 
+def check_actual_steps(path):
+    """All groups have the rows of all steps up to the last one that the file says to have."""
+    with h5py.File(path, "r") as file:
+        step = file.attrs.get("actual_steps", 0) - 1
+    assert all(rows >= least for rows, least in zip(plain_rows(path), through(step, -1))), step
+
+
 def check_recovered(ask, path, seen):
     assert ask("recover", path) == seen
     assert plain_rows(path) == (seen or NOTHING)[:2] and os.listdir(path.parent) == [path.name]
@@ -155,6 +162,7 @@ def test_what_a_kill_leaves_is_read_recovered_and_resumed(log_run, ask, tmp_path
         seen, amid = ask("read", copy), number > second and not any(mark.startswith("resumed") for mark in marks)
         least = promised(marks, ("flushed", "synced", "closed"), runs[-1]["first"] if amid else None)
         assert (seen or NOTHING).has(least) and (seen or not marks), (number, seen, least)
+        check_actual_steps(copy)
         # Nothing that is seen without the journal is gone with it.
         assert all(plain <= rows for plain, rows in zip(plain_rows(copy), seen or NOTHING)), (number, seen)
         if amid:
@@ -169,6 +177,29 @@ def test_what_a_kill_leaves_is_read_recovered_and_resumed(log_run, ask, tmp_path
         if number in resumed:
             check_resumed(ask, copy, seen, runs)
     assert len(states) > (5 if name == "created" else 20)
+
+
+def test_step_has_no_more_rows_than_the_fields_of_a_large_group(log_run, ask, tmp_path):
+    """Whose headers are on several pages: a kill can come between them, in a commit and in a resume."""
+    path, state, unequal = tmp_path / "run.h5", tmp_path / "state", 0
+    state.mkdir()
+    copy = state / "run.h5"
+    operations, _ = record(log_run, path, [{"steps": 6, "commit": 2, "many": 40, "abandon": 1},
+                                           {"first": 3, "steps": 7, "commit": 1, "many": 40, "abandon": 1}])
+    for number, _, disk in distinct_kill_states(operations):
+        if str(path) not in disk.names:
+            continue
+        disk.write_out(state)
+        with h5py.File(copy, "r") as file:
+            fields = {name: data[()] for name, data in file["many"].items()} if "many" in file else {"step": []}
+        rows = len(fields["step"])
+        for name, data in fields.items():
+            assert len(data) >= rows, (number, name, len(data), rows)
+            assert list(data[:rows]) == [(0.5 if name == "time" else 1) * row for row in range(rows)], (number, name)
+        unequal += len({len(data) for data in fields.values()}) > 1
+        check_actual_steps(copy)
+        ask("read", copy)
+    assert unequal > 5
 
 
 @pytest.mark.parametrize("name", POWER_CASES)
