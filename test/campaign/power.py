@@ -237,7 +237,8 @@ def go_on(build, path, promise, last, chance):
     report = verdict.Report(text)
     verdict.require(report.closed, "the resume did not close")
     report.dropped = None
-    verdict.check_log(path, new.plan, report, new.salts)
+    # A checkpoint that the power loss has torn may still be there.
+    verdict.check_log(path, new.plan, report, new.salts, after_power_loss=True)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
