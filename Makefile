@@ -235,9 +235,12 @@ test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedB
 # ThreadSanitizer needs memory where address space randomization may put something else; where we may switch it off, we do.
 UNRANDOMIZED = $(shell setarch --addr-no-randomize true 2>/dev/null && echo setarch --addr-no-randomize)
 
-test-tsan: ## queue, worker and writer under ThreadSanitizer
+# What starts threads.
+THREADED = $(foreach name,queue* worker* writer* life resume checkpoint growth stream cells,$(wildcard test/unit/test_$(name).c))
+
+test-tsan: ## queue, worker, writer and the reader's threads under ThreadSanitizer
 	@$(UNRANDOMIZED) $(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
-	    TESTS='$(wildcard test/unit/test_queue*.c test/unit/test_worker*.c test/unit/test_writer*.c test/unit/test_life.c test/unit/test_resume.c test/unit/test_checkpoint.c)'
+	    TESTS='$(THREADED)'
 
 test-valgrind: tests ## the C tests under valgrind
 	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
