@@ -218,7 +218,7 @@ class SyntheticCase:
         self.result.what += f"{new.plan_file.name} {' '.join(words)} killed {moment}; "
         command = [self.build / "test/campaign/writer", self.path, new.plan_file, *words]
         text, killed, status, seen = run_and_kill(command, moment, self.directory, self.path)
-        report = verdict.Report(text)
+        report = verdict.Report(text, new.history[-1][0])
         self.result.kills += killed
         self.result.finished += not killed
         self.note_resume(killed, report)
