@@ -1,14 +1,21 @@
 """The judge of killed logs sees what is wrong with them."""
 
+import copy
+import pathlib
 import shutil
 import subprocess
+import sys
 
 import h5py
 import numpy
 import pytest
 
+import campaign
 import plans
 import verdict
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
+from crash_replay import Disk, distinct_kill_states, read_log  # noqa: E402
 
 
 def small_plan():
@@ -185,3 +192,105 @@ def test_dropped_frames_must_be_listed(good):
             verdict.check_prefix(plan, group, steps, numpy.array([[19, 20, 1]]))
     finally:
         del plan.options["policy"]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# A resume that is cut
+
+
+RESTART, SALT = 60, 99
+
+
+@pytest.fixture(scope="module")
+def cut_resume(build, tmp_path_factory):
+    """A closed log; the operations of a resume amid its rows, and the disk as it was before."""
+    directory, disk = tmp_path_factory.mktemp("resume"), Disk()
+    path, plan = directory / "run.h5", small_plan()
+    plan.options = {"synchronous": 1, "flush_seconds": 1e9}
+    plan.write(directory / "plan")
+
+    def run(how, *words):
+        subprocess.run([build / "test/crash/plan_run", directory / "log", how, path, directory / "plan", *words],
+                       stdout=subprocess.DEVNULL, timeout=60, check=True)
+        return read_log(directory / "log")
+
+    run("close")
+    whole = shutil.copy(path, directory / "whole.h5")
+    disk.load([path])
+    return whole, run("kill", f"resume={RESTART}", f"first={RESTART + 1}", f"salt={SALT}"), disk
+
+
+def case_before(build, whole, directory):
+    """A case that has judged the log as it was before the resume."""
+    plan = small_plan()
+    case = campaign.SyntheticCase(build, directory, 1, 1)
+    shutil.copy(whole, case.path)
+    case.look(campaign.State(plan, directory / "plan", [(plan.first, plan.once_salt)]), verdict.Report("logged\n"))
+    return case
+
+
+def killed_states(operations, disk, directory):
+    """What a kill leaves of the resume, and what was said by then; up to its second commit. Of the many states before it
+    has a journal, some."""
+    for number, (_, marks, now) in enumerate(distinct_kill_states(operations, disk)):
+        if number % 20 and not any(name.endswith(".journal") for name in now.names):
+            continue
+        now.write_out(directory)
+        yield "".join(f"{mark}\n" for mark in marks)
+        if any(mark.startswith("flushed") for mark in marks):
+            return
+
+
+def test_a_cut_resume_is_taken_back_until_it_takes_effect(build, cut_resume, tmp_path):
+    """Judged as a kill leaves it, and again when the next run was killed as soon as it had opened the file."""
+    (whole, operations, disk), found = (cut_resume[0], cut_resume[1], copy.deepcopy(cut_resume[2])), set()
+    case = case_before(build, whole, tmp_path)
+    old = case.state
+    for said in killed_states(operations, disk, tmp_path):
+        case.state, case.cut = old, []
+        case.look(old.resumed(RESTART + 1, SALT), verdict.Report(said), kept=RESTART)
+        found.add((case.state is old, bool(case.cut)))
+        state, rows = case.state, case.state.rows
+        verdict.run_quietly(build / "trajlog", "recover", case.path)
+        case.look(state.resumed(RESTART + 1, SALT + 1), verdict.Report("resuming\n"), kept=RESTART)
+        assert case.state is state and not case.cut and state.rows == rows
+    assert found == {(True, False), (True, True), (False, False)}
+
+
+def first_cut(build, cut_resume, directory):
+    """A case that has judged the first state in which plain HDF5 does not see all rows, and they are there."""
+    whole, operations, disk = cut_resume
+    case = case_before(build, whole, directory)
+    for said in killed_states(operations, copy.deepcopy(disk), directory):
+        case.look(case.state.resumed(RESTART + 1, SALT), verdict.Report(said), kept=RESTART)
+        if case.cut:
+            return case, verdict.Report(said)
+    raise AssertionError("no resume was cut")
+
+
+def test_rows_must_not_come_back_where_a_resume_took_effect(build, cut_resume, tmp_path):
+    case, report = first_cut(build, cut_resume, tmp_path)
+    new = case.state.resumed(RESTART + 1, SALT)
+    report.logged = True
+    verdict.run_quietly(build / "trajlog", "recover", case.path)
+    with pytest.raises(verdict.Violation, match="differs"):
+        case.look(new, report, kept=RESTART)
+
+
+def test_a_cut_resume_without_its_journal_is_no_cut_one(build, cut_resume, tmp_path):
+    """Some groups have lost rows for good, and others not."""
+    case, report = first_cut(build, cut_resume, tmp_path)
+    pathlib.Path(f"{case.path}.journal").unlink()
+    with pytest.raises(verdict.Violation, match="differs"):
+        case.look(case.state.resumed(RESTART + 1, SALT), report, kept=RESTART)
+
+
+@pytest.mark.parametrize("rows", [99, RESTART, RESTART + 2])
+def test_other_rows_amid_a_resume(good, tmp_path, rows):
+    plan, path, _ = good
+    other = shutil.copy(path, tmp_path)
+    with h5py.File(other, "r+") as file:
+        shorten(file, rows)
+    with pytest.raises(verdict.Violation, match="amid a resume|reported as safe"):
+        report = verdict.Report(f"flushed {RESTART}\n")
+        verdict.check_cut_resume(other, path, plan, report, None, [RESTART])

@@ -1,8 +1,9 @@
 /* The campaign's writer, with all that it does to the file system recorded.
  *
- *     plan_run LOG close|abandon FILE PLAN [KEY=VALUE...]
+ *     plan_run LOG close|abandon|kill FILE PLAN [KEY=VALUE...]
  *
- * The marks in LOG are the lines that the writer tells. "abandon": it ends where it would close. */
+ * The marks in LOG are the lines that the writer tells. "abandon": it ends where it would close; "kill": so too,
+ * and its journals are recorded as this run of the machine sees them, not as a restarted one does. */
 int write_plan(int argc, char **argv);
 #define main write_plan
 #include "campaign/writer.c"
@@ -43,12 +44,12 @@ static const void *of_another_boot(const void *data, size_t size)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) fail("usage", "plan_run LOG close|abandon FILE PLAN [KEY=VALUE...]");
+    if (argc < 5) fail("usage", "plan_run LOG close|abandon|kill FILE PLAN [KEY=VALUE...]");
     const struct driver_io io = recorder_io(&recorder);
     recorder.log = fopen(argv[1], "wb");
     if (recorder.log == NULL) fail(argv[1], strerror(errno));
-    abandons = strcmp(argv[2], "abandon") == 0;
-    recorder.as_logged = of_another_boot;
+    abandons = strcmp(argv[2], "close") != 0;
+    if (strcmp(argv[2], "kill") != 0) recorder.as_logged = of_another_boot;
     on_tell = mark;
     store_io = &io;
     int status = write_plan(argc - 2, argv + 2);
