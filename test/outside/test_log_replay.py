@@ -179,6 +179,61 @@ def test_what_a_kill_leaves_is_read_recovered_and_resumed(log_run, ask, tmp_path
     assert len(states) > (5 if name == "created" else 20)
 
 
+def cut_resume(ask, operations, second, state):
+    """Leaves in `state` the files of the last moment at which plain HDF5 sees none of the rows that a resume is to drop, and
+    the resume has not taken effect; returns what is there."""
+    old, found = None, None
+    for number, _, disk in distinct_kill_states(operations):
+        disk.write_out(state)
+        copy = state / "run.h5"
+        if number <= second:
+            old = ask("read", copy) if copy.exists() else None
+        elif plain_rows(copy) < old[:2] and ask("read", copy) == old:
+            found = [(name, (state / name).read_bytes()) for name in os.listdir(state)]
+    for entry in state.iterdir():
+        entry.unlink()
+    for name, content in found:
+        (state / name).write_bytes(content)
+    return old
+
+
+def check_gone_back(ask, disk, state, seen):
+    """Takes the file up at the last step that it has, and amid its steps."""
+    for step in {seen.step, seen.step // 2}:
+        disk.write_out(state)
+        after = ask("resume", state / "run.h5", step, 0)
+        assert after == through(step + 2, -1) and plain_rows(state / "run.h5") == after[:2], (seen, step, after)
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_a_resume_that_was_cut_is_followed_by_another_that_is_killed(log_run, ask, tmp_path, start):
+    """The other one starts over, or drops more rows. Until it takes effect, there are the rows that were there before the
+    first one; from then on, they never come back, whatever lies beside the file."""
+    path, again, state = tmp_path / "run.h5", tmp_path / "again", tmp_path / "state"
+    for directory in again, state:
+        directory.mkdir()
+    operations, second = record(log_run, path, CASES["resumed"])
+    old = cut_resume(ask, operations, second, again)
+    assert plain_rows(again / "run.h5") < old[:2] and (again / "run.h5.journal").exists()
+    disk, seen_before = Disk(), set()
+    disk.load(again.iterdir())
+    operations = log_run(again / "run.h5", first=start, steps=start + 4, commit=2, abandon=1)
+    for number, marks, disk in distinct_kill_states(operations, disk):
+        disk.write_out(state)
+        seen = ask("read", state / "run.h5")
+        effective = any(mark.startswith("resumed") for mark in marks)
+        done = start <= seen.every <= start + 4 and start // 3 <= seen.third
+        assert done if effective else done or seen == old, (number, marks, seen, old)
+        assert seen != old or not seen_before - {old}, (number, seen, seen_before)
+        assert all(plain <= rows for plain, rows in zip(plain_rows(state / "run.h5"), seen)), (number, seen)
+        # Whatever is beside it: the same rows, and only they, are what can be gone on with.
+        if seen not in seen_before or number % 20 == 0:
+            check_recovered(ask, state / "run.h5", seen)
+            check_gone_back(ask, disk, state, seen)
+        seen_before.add(seen)
+    assert old in seen_before and len(seen_before) > 2, seen_before
+
+
 def test_step_has_no_more_rows_than_the_fields_of_a_large_group(log_run, ask, tmp_path):
     """Whose headers are on several pages: a kill can come between them, in a commit and in a resume."""
     path, state, unequal = tmp_path / "run.h5", tmp_path / "state", 0
