@@ -956,7 +956,8 @@ typedef void (*trajlog_problem)(const char *message, void *context);
 
 /* Reads everything: superblock, schema, names, rows of all fields, checkpoints, the journal. Problems are: what cannot be
  * read, datasets of a group that differ in their rows, chunks that are missing, steps that do not increase, times that
- * decrease or are not finite, a list of dropped frames that cannot be, a damaged checkpoint, a journal that is needed.
+ * decrease or are not finite, a list of dropped frames that cannot be, a damaged checkpoint (but for the older one: a power
+ * loss while it is replaced leaves it so, and the newer one whole), a journal that is needed.
  * That the writer was killed is none. The file is not changed, and may be one that is being written. `options`: as for
  * trajlog_open_with; `report` and `problem` may be NULL. Any thread.
  * Status: OK (sound); INVALID_FILE (there are problems; the message is the first), or as trajlog_open. */

@@ -144,7 +144,9 @@ static trajlog_status set_sequence(struct checkpoint *checkpoint, int slot, int6
 trajlog_status checkpoint_drop_after(struct checkpoint *checkpoint, int64_t step, struct error *error)
 {
     for (int slot = 0; slot < CHECKPOINT_SLOTS; slot++) {
-        if (!checkpoint->slots[slot].valid || checkpoint->slots[slot].step <= step) continue;
+        bool kept = checkpoint->slots[slot].valid && checkpoint->slots[slot].step <= step;
+        /* One that a power loss has torn does not count either; if the whole one beside it goes, it would be all there is. */
+        if (kept || checkpoint->slots[slot].sequence <= 0) continue;
         TRY(set_sequence(checkpoint, slot, 0, error));
     }
     return TRAJLOG_OK;

@@ -237,8 +237,10 @@ def go_on(build, path, promise, last, chance):
     report = verdict.Report(text)
     verdict.require(report.closed, "the resume did not close")
     report.dropped = None
-    # A checkpoint that the power loss has torn may still be there.
-    verdict.check_log(path, new.plan, report, new.salts, after_power_loss=True)
+    # A checkpoint that was synced, and belongs to rows that are kept, is still there; one that was torn is not.
+    kept = kept_of(promise, restart)[1]
+    report.checkpointed = kept if report.checkpointed is None else report.checkpointed
+    verdict.check_log(path, new.plan, report, new.salts)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -178,7 +178,8 @@ def check_checkpoints(plan, file, report, salts, after_power_loss, amid_resume):
     steps = where["step"][()]
     wrong = {slot: what for slot in order if (what := wrong_in_slot(plan, where, slot, salts))}
     if after_power_loss and (wrong or (numpy.diff(steps[order]) >= 0).any()):
-        order = [slot for slot in order if not is_torn(where, group, slot)]
+        # The one that was being replaced, beside a newer one that is whole.
+        order = order[:1] + [slot for slot in order[1:] if not is_torn(where, group, slot)]
     for slot in order:
         require(slot not in wrong, wrong.get(slot), "of the checkpoint of step", steps[slot])
     steps = steps[order]

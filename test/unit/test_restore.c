@@ -55,17 +55,22 @@ static void set_state(int64_t step)
     snprintf(label, sizeof label, "s%d", (int)step);
 }
 
-static void start_log(int32_t synchronous)
+static void declare(void)
 {
-    trajlog_options options = trajlog_default_options();
-    options.synchronous = synchronous;
-    trajlog_create(&log_, path, &options);
     trajlog_group *group = trajlog_add_group(log_, "thermo", trajlog_every(1));
     trajlog_add_field(group, "count", TRAJLOG_INT64, TRAJLOG_SCALAR, &count, NULL);
     trajlog_group *checkpoint = trajlog_add_checkpoint(log_);
     trajlog_add_field(checkpoint, "atoms/x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(ATOMS, 3), x, "nm");
     trajlog_add_field(checkpoint, "count", TRAJLOG_INT64, TRAJLOG_SCALAR, &count, NULL);
     trajlog_add_field(checkpoint, "label", TRAJLOG_STRING(8), TRAJLOG_SCALAR, label, NULL);
+}
+
+static void start_log(int32_t synchronous)
+{
+    trajlog_options options = trajlog_default_options();
+    options.synchronous = synchronous;
+    trajlog_create(&log_, path, &options);
+    declare();
 }
 
 /* Logs the steps up to this one, and makes a checkpoint of it. */
@@ -220,6 +225,38 @@ static void a_damaged_state_is_passed_over(void **state)
     assert_true(report.checkpoints == 0 && report.problems == 2);
 }
 
+static void resume_and_close(int64_t step)
+{
+    if (trajlog_resume(&log_, path, step, NULL) != TRAJLOG_OK) fail_msg("%s", trajlog_message(NULL));
+    declare();
+    next = step + 1;
+    set_state(next);
+    if (trajlog_log(log_, next, 0.5 * (double)next) != TRAJLOG_OK) fail_msg("%s", trajlog_message(log_));
+    assert_int_equal(trajlog_close(&log_), TRAJLOG_OK);
+}
+
+/* As a power loss leaves it: what says that it does not count has not arrived, and parts of the new state have. */
+static void a_torn_state_does_not_outlive_a_resume(void **state)
+{
+    (void)state;
+    trajlog_check_report report = {.struct_size = sizeof report};
+    double value = 3;
+    start_log(1);
+    reach(10);
+    reach(20);
+    assert_int_equal(trajlog_close(&log_), TRAJLOG_OK);
+    spoil("checkpoint/atoms/x", slot_of(10), H5T_NATIVE_DOUBLE, &value);
+    assert_int_equal(trajlog_check(path, NULL, &report, NULL, NULL), TRAJLOG_OK);
+    assert_true(report.checkpoints == 1 && report.checkpoint_step == 20);
+
+    /* The whole one goes with the rows that it belongs to: then there is none, and not a damaged one. */
+    resume_and_close(15);
+    assert_int_equal(trajlog_check(path, NULL, &report, NULL, NULL), TRAJLOG_OK);
+    assert_true(report.checkpoints == 0 && report.last_step == 16);
+    open_reader();
+    expect_none(TRAJLOG_NOT_FOUND, "no checkpoint was completed");
+}
+
 static void a_state_that_was_being_replaced_does_not_count(void **state)
 {
     (void)state;
@@ -356,6 +393,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_reader_that_was_open_before_gets_the_newest),
     TEST(a_killed_process_leaves_its_last_checkpoint),
     TEST(a_damaged_state_is_passed_over),
+    TEST(a_torn_state_does_not_outlive_a_resume),
     TEST(a_state_that_was_being_replaced_does_not_count),
     TEST(without_a_checkpoint_there_is_none),
     TEST(requests_are_checked_and_converted),
