@@ -224,7 +224,7 @@ ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 TSAN_FLAGS = -fsanitize=thread
 # Left out: what is not about our code at run time, or about LAMMPS's and MPI's as well, or measures memory.
 UNSANITIZED = $(addprefix test/outside/test_,header.py install.py lammps.py readme.py symbols.py)
-NOT_FOR_ASAN = -k 'not memory_does_not_grow and not lammps'
+NOT_FOR_ASAN = -k 'not memory_does_not_grow and not lammps and not allocate_nothing'
 
 test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedBehaviorSanitizer
 	@LSAN_OPTIONS=suppressions=$(abspath test/leaks.supp):print_suppressions=0 \
