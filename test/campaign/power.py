@@ -146,6 +146,10 @@ def promise_at(recording, end):
         report.closed = told.closed and (told.synced is not None or run.begin > 0)
         if told.synced is not None or report.closed:
             promise = Promise(run, report)
+        elif told.logged and run.begin > 0:
+            # A resume has synced what it keeps, or begins with, before its first step is logged.
+            report.flushed, report.checkpointed = run.restart, kept_of(promise, run.restart)[1]
+            promise = Promise(run, report)
         elif promise is not None:
             # The resume's batch may have arrived or not; of what it keeps, what was synced is there.
             report.flushed, report.checkpointed = kept_of(promise, run.restart)
@@ -155,6 +159,8 @@ def promise_at(recording, end):
 
 def kept_of(promise, restart):
     """The last step of the rows, and that of the newest checkpoint, that a resume keeps of what was promised."""
+    if promise is None:
+        return None, None
     plan, old = promise.run.state.plan, promise.report
     through = plan.first + plan.count - 1 if old.closed else old.flushed
     if restart is None or through is None:
