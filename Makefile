@@ -222,9 +222,10 @@ test-hdf5-matrix: ## the tests against the HDF5 of Debian 12, 13 and sid, each i
 
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 TSAN_FLAGS = -fsanitize=thread
-# Left out: what is not about our code at run time, or about LAMMPS's and MPI's as well, or measures memory.
+# Left out: what is not about our code at run time, or about LAMMPS's and MPI's as well, or measures memory, or is the same
+# again for very long.
 UNSANITIZED = $(addprefix test/outside/test_,header.py install.py lammps.py readme.py symbols.py)
-NOT_FOR_ASAN = -k 'not memory_does_not_grow and not lammps and not allocate_nothing'
+NOT_FOR_ASAN = -k 'not (memory_does_not_grow or lammps or allocates_nothing or allocate_nothing or of_a_large_group)'
 
 test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedBehaviorSanitizer
 	@LSAN_OPTIONS=suppressions=$(abspath test/leaks.supp):print_suppressions=0 \
