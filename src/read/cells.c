@@ -26,7 +26,7 @@ static bool learn_dims(struct cells *cells)
     hid_t space = H5Dget_space(cells->dataset);
     int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
     if (space >= 0) H5Sclose(space);
-    if (rank < 0 || rank > BOX_MAX_RANK) return false;
+    if (rank < 0 || rank > REGION_MAX_RANK) return false;
     cells->rank = rank;
     for (int i = 0; i < rank; i++) cells->dims[i] = cells->cell[i] = (int64_t)dims[i];
     return true;
@@ -134,7 +134,7 @@ static herr_t read_chunk(hid_t dataset, const hsize_t *start, uint32_t *mask)
  * our file driver for the bytes: that notes where they are, and gives none. */
 static void find_chunk(const struct cells *cells, const int64_t *start, struct place *place)
 {
-    hsize_t offset[BOX_MAX_RANK];
+    hsize_t offset[REGION_MAX_RANK];
     for (int32_t i = 0; i < cells->rank; i++) offset[i] = (hsize_t)start[i];
     source_note_begin(cells->source);
     herr_t result = read_chunk(cells->dataset, offset, &place->mask);

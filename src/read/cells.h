@@ -6,9 +6,9 @@
 
 #include <hdf5.h>
 
-#include "read/box.h"
 #include "read/decoders.h"
 #include "read/input.h"
+#include "read/region.h"
 
 /* A decoded cell of which more is likely to be wanted. */
 struct kept_cell {
@@ -22,8 +22,8 @@ struct cells {
     struct decoders *decoders;
     int32_t rank;
     size_t element_size;
-    int64_t dims[BOX_MAX_RANK], cell[BOX_MAX_RANK]; /* of the dataset, and of a cell */
-    size_t bytes;                                   /* of a cell */
+    int64_t dims[REGION_MAX_RANK], cell[REGION_MAX_RANK]; /* of the dataset, and of a cell */
+    size_t bytes;                                         /* of a cell */
     bool chunked, filtered;
     uint64_t address; /* of a contiguous dataset */
     struct decoding decoding;
@@ -48,13 +48,13 @@ void cells_free(struct cells *cells); /* NULL is OK */
  * many cells there are. */
 void cells_find(const struct cells *cells, const int64_t *start, struct place *place);
 
-/* Reads the part of a cell, which lies in `whole` too, that is kept in `to`; `cell` is the cell's own box. Any thread.
+/* Reads the part of a cell, which lies in `whole` too, that is kept in `to`; `cell` is the cell's own region. Any thread.
  * `decoded`: the cell as it is kept or shall be; NULL: nobody keeps it. `is_decoded`: it is there already.
  * INVALID_FILE: the file does not hold what it should, or it is damaged; IO_ERROR, OUT_OF_MEMORY. */
 struct cell_part {
     struct place place;
-    struct box cell, part;
-    const struct box *whole;
+    struct region cell, part;
+    const struct region *whole;
     unsigned char *to;
     unsigned char *decoded;
     bool is_decoded;

@@ -22,16 +22,17 @@ static hid_t memory_type(const struct dataset *dataset)
 }
 
 /* The space in memory has the shape of the selection: for others libhdf5 walks chunks element by element. */
-static hid_t select_box(const struct dataset *dataset, const struct box *box, int64_t stride, hid_t *memory)
+static hid_t select_region(const struct dataset *dataset, const struct region *region, int64_t stride, hid_t *memory)
 {
-    hsize_t begin[BOX_MAX_RANK], step[BOX_MAX_RANK], number[BOX_MAX_RANK], block[BOX_MAX_RANK], shape[BOX_MAX_RANK];
+    hsize_t begin[REGION_MAX_RANK], step[REGION_MAX_RANK], number[REGION_MAX_RANK], block[REGION_MAX_RANK],
+        shape[REGION_MAX_RANK];
     hid_t space = H5Dget_space(dataset->handle);
     for (int32_t i = 0; i < dataset->rank; i++) {
-        begin[i] = (hsize_t)box->start[i];
-        step[i] = block[i] = shape[i] = (hsize_t)box->count[i];
+        begin[i] = (hsize_t)region->start[i];
+        step[i] = block[i] = shape[i] = (hsize_t)region->count[i];
         number[i] = 1;
     }
-    if (stride > 1 && box->count[0] > 1) {
+    if (stride > 1 && region->count[0] > 1) {
         step[0] = (hsize_t)stride;
         number[0] = shape[0];
         block[0] = 1;
@@ -42,10 +43,10 @@ static hid_t select_box(const struct dataset *dataset, const struct box *box, in
     return H5I_INVALID_HID;
 }
 
-static bool read_elements(const struct dataset *dataset, const struct box *box, int64_t stride, void *data)
+static bool read_elements(const struct dataset *dataset, const struct region *region, int64_t stride, void *data)
 {
     hid_t type = memory_type(dataset), file = H5S_ALL, memory = H5S_ALL;
-    if (dataset->rank > 0) file = select_box(dataset, box, stride, &memory);
+    if (dataset->rank > 0) file = select_region(dataset, region, stride, &memory);
     bool good =
         type >= 0 && file >= 0 && memory >= 0 && H5Dread(dataset->handle, type, memory, file, H5P_DEFAULT, data) >= 0;
     if (type >= 0) H5Tclose(type);
@@ -66,37 +67,37 @@ static trajlog_status read_failed(const struct dataset *dataset, struct error *e
                      missing);
 }
 
-static trajlog_status read_once(const struct dataset *dataset, const struct box *box, int64_t stride, void *data,
+static trajlog_status read_once(const struct dataset *dataset, const struct region *region, int64_t stride, void *data,
                                 struct error *error)
 {
     struct hdf5_quiet quiet;
     trajlog_status status = TRAJLOG_OK;
     hdf5_lock();
     hdf5_quiet_begin(&quiet);
-    if (!read_elements(dataset, box, stride, data)) status = read_failed(dataset, error);
+    if (!read_elements(dataset, region, stride, data)) status = read_failed(dataset, error);
     hdf5_quiet_end(&quiet);
     hdf5_unlock();
     return status;
 }
 
 /* Of one index of the first dimension. */
-static int64_t row_bytes(const struct dataset *dataset, const struct box *box)
+static int64_t row_bytes(const struct dataset *dataset, const struct region *region)
 {
     int64_t bytes = (int64_t)trajlog_type_size(dataset->type);
-    for (int32_t i = 1; i < dataset->rank; i++) bytes *= box->count[i];
+    for (int32_t i = 1; i < dataset->rank; i++) bytes *= region->count[i];
     return bytes;
 }
 
-trajlog_status library_read(const struct dataset *dataset, const struct box *box, int64_t stride, void *data,
+trajlog_status library_read(const struct dataset *dataset, const struct region *region, int64_t stride, void *data,
                             struct error *error)
 {
-    if (dataset->rank == 0) return read_once(dataset, box, stride, data, error);
-    const int64_t bytes = row_bytes(dataset, box), most = bytes < BYTES_PER_CALL ? BYTES_PER_CALL / bytes : 1;
-    struct box part = *box;
+    if (dataset->rank == 0) return read_once(dataset, region, stride, data, error);
+    const int64_t bytes = row_bytes(dataset, region), most = bytes < BYTES_PER_CALL ? BYTES_PER_CALL / bytes : 1;
+    struct region part = *region;
     char *to = data;
-    for (int64_t done = 0; done < box->count[0]; done += part.count[0]) {
-        int64_t left = box->count[0] - done;
-        part.start[0] = box->start[0] + done * stride;
+    for (int64_t done = 0; done < region->count[0]; done += part.count[0]) {
+        int64_t left = region->count[0] - done;
+        part.start[0] = region->start[0] + done * stride;
         part.count[0] = left < most ? left : most;
         TRY(read_once(dataset, &part, stride, to, error));
         to += part.count[0] * bytes;

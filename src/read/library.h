@@ -3,12 +3,12 @@
 #ifndef READ_LIBRARY_H
 #define READ_LIBRARY_H
 
-#include "read/box.h"
 #include "read/dataset.h"
+#include "read/region.h"
 
-/* Reads box->count[0] rows, the first one at box->start[0], each `stride` after the one before, of them what the box says;
- * in the stored type's form in memory. The box is not empty. UNSUPPORTED (filter), HDF5_ERROR, IO_ERROR, INVALID_FILE. */
-trajlog_status library_read(const struct dataset *dataset, const struct box *box, int64_t stride, void *data,
+/* Reads region->count[0] rows, the first one at region->start[0], each `stride` after the one before, of them what the region says;
+ * in the stored type's form in memory. The region is not empty. UNSUPPORTED (filter), HDF5_ERROR, IO_ERROR, INVALID_FILE. */
+trajlog_status library_read(const struct dataset *dataset, const struct region *region, int64_t stride, void *data,
                             struct error *error);
 
 #endif

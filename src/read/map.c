@@ -40,7 +40,7 @@ static trajlog_status check_storage(const struct dataset *dataset, struct error 
 
 static trajlog_status find_cell(const struct cells *cells, int64_t start, struct place *place, struct error *error)
 {
-    const int64_t begin[BOX_MAX_RANK] = {start};
+    const int64_t begin[REGION_MAX_RANK] = {start};
     cells_find(cells, begin, place);
     if (!place->stored) return unsupported(error, "its rows were never written, and have no place in the file");
     if (place->size == cells->bytes) return TRAJLOG_OK;

@@ -24,10 +24,10 @@ struct planned {
 
 struct plan {
     const struct dataset *dataset;
-    struct box box;
+    struct region region;
     unsigned char *data;
-    int64_t next[BOX_MAX_RANK]; /* where the next cell begins */
-    bool complete;              /* all cells are planned */
+    int64_t next[REGION_MAX_RANK]; /* where the next cell begins */
+    bool complete;                 /* all cells are planned */
     bool ahead;
     const struct helpers *helpers; /* NULL: nobody helps */
     int count, capacity;
@@ -46,7 +46,7 @@ static int64_t cell_start(const struct cells *cells, int32_t dimension, int64_t 
 static void walk_start(struct plan *plan)
 {
     const struct cells *cells = plan->dataset->cells;
-    for (int32_t i = 0; i < cells->rank; i++) plan->next[i] = cell_start(cells, i, plan->box.start[i]);
+    for (int32_t i = 0; i < cells->rank; i++) plan->next[i] = cell_start(cells, i, plan->region.start[i]);
 }
 
 static void walk_on(struct plan *plan)
@@ -54,19 +54,19 @@ static void walk_on(struct plan *plan)
     const struct cells *cells = plan->dataset->cells;
     for (int32_t i = cells->rank - 1; i >= 0; i--) {
         plan->next[i] += cells->cell[i];
-        if (plan->next[i] < plan->box.start[i] + plan->box.count[i]) return;
-        plan->next[i] = cell_start(cells, i, plan->box.start[i]);
+        if (plan->next[i] < plan->region.start[i] + plan->region.count[i]) return;
+        plan->next[i] = cell_start(cells, i, plan->region.start[i]);
     }
     plan->complete = true;
 }
 
 /* How many cells there are, or more than `most`. */
-static int64_t count_cells(const struct cells *cells, const struct box *box, int64_t most)
+static int64_t count_cells(const struct cells *cells, const struct region *region, int64_t most)
 {
     int64_t count = 1;
     for (int32_t i = 0; i < cells->rank && count <= most; i++) {
-        int64_t last = cell_start(cells, i, box->start[i] + box->count[i] - 1);
-        int64_t number = (last - cell_start(cells, i, box->start[i])) / cells->cell[i] + 1;
+        int64_t last = cell_start(cells, i, region->start[i] + region->count[i] - 1);
+        int64_t number = (last - cell_start(cells, i, region->start[i])) / cells->cell[i] + 1;
         if (__builtin_mul_overflow(count, number, &count)) return most + 1;
     }
     return count;
@@ -76,7 +76,7 @@ static int64_t count_cells(const struct cells *cells, const struct box *box, int
  * Cells that are kept
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Whether the box ends within the cell's rows: then the next call is likely to want the others. */
+/* Whether the region ends within the cell's rows: then the next call is likely to want the others. */
 static bool is_cut(const struct cells *cells, const struct cell_part *part)
 {
     if (cells->rank == 0) return false;
@@ -130,10 +130,10 @@ static bool plan_cell(struct plan *plan)
     const struct cells *cells = plan->dataset->cells;
     struct planned *planned = &plan->cells[plan->count];
     struct cell_part *part = &planned->part;
-    *part = (struct cell_part){.whole = &plan->box, .to = plan->data};
+    *part = (struct cell_part){.whole = &plan->region, .to = plan->data};
     memcpy(part->cell.start, plan->next, sizeof plan->next);
     memcpy(part->cell.count, cells->cell, sizeof part->cell.count);
-    box_intersect(cells->rank, &part->cell, &plan->box, &part->part); /* the walk leads to no others */
+    region_intersect(cells->rank, &part->cell, &plan->region, &part->part); /* the walk leads to no others */
     planned->cells = cells;
     planned->kept = cells->kept && is_cut(cells, part) ? kept_of(cells, part->cell.start) : NULL;
     if (!plan->ahead && is_taken(plan, planned->kept)) return false;
@@ -159,13 +159,13 @@ static void plan_cells(struct plan *plan)
     hdf5_unlock();
 }
 
-static trajlog_status plan_make(struct plan **plan, const struct dataset *dataset, const struct box *box, void *data,
-                                int64_t capacity, struct error *error)
+static trajlog_status plan_make(struct plan **plan, const struct dataset *dataset, const struct region *region,
+                                void *data, int64_t capacity, struct error *error)
 {
     struct plan *made = malloc(sizeof *made + (size_t)capacity * sizeof made->cells[0]);
     *plan = made;
     if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory to read it");
-    *made = (struct plan){.dataset = dataset, .box = *box, .data = data, .capacity = (int)capacity};
+    *made = (struct plan){.dataset = dataset, .region = *region, .data = data, .capacity = (int)capacity};
     walk_start(made);
     return TRAJLOG_OK;
 }
@@ -184,7 +184,7 @@ static void run_planned(struct task *task)
 static trajlog_status read_by_libhdf5(const struct plan *plan, const struct cell_part *part, struct error *error)
 {
     const struct cells *cells = plan->dataset->cells;
-    struct runs runs = runs_make(cells->rank, cells->element_size, &part->part, &part->part, &plan->box);
+    struct runs runs = runs_make(cells->rank, cells->element_size, &part->part, &part->part, &plan->region);
     void *values = malloc(runs.bytes * (size_t)runs.count);
     if (!values) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a chunk");
     trajlog_status status = library_read(plan->dataset, &part->part, 1, values, error);
@@ -259,11 +259,11 @@ static trajlog_status find_helpers(struct plan *plan, struct error *error)
     return decoders_helpers(cells->decoders, &plan->helpers, error);
 }
 
-trajlog_status plan_read(const struct dataset *dataset, const struct box *box, void *data, struct error *error)
+trajlog_status plan_read(const struct dataset *dataset, const struct region *region, void *data, struct error *error)
 {
     struct plan *plan;
-    int64_t count = count_cells(dataset->cells, box, CELLS_AT_ONCE);
-    TRY(plan_make(&plan, dataset, box, data, count < CELLS_AT_ONCE ? count : CELLS_AT_ONCE, error));
+    int64_t count = count_cells(dataset->cells, region, CELLS_AT_ONCE);
+    TRY(plan_make(&plan, dataset, region, data, count < CELLS_AT_ONCE ? count : CELLS_AT_ONCE, error));
     trajlog_status status = count > 1 ? find_helpers(plan, error) : TRAJLOG_OK;
     while (!plan->complete && status == TRAJLOG_OK) {
         plan_cells(plan);
@@ -287,7 +287,7 @@ static void expect_cells(const struct plan *plan)
         if (plan->cells[i].begun || !part->place.stored) continue;
         uint64_t from = 0, size = part->place.size;
         if (!cells->filtered) {
-            struct runs runs = runs_make(cells->rank, cells->element_size, &part->part, &part->cell, &plan->box);
+            struct runs runs = runs_make(cells->rank, cells->element_size, &part->part, &part->cell, &plan->region);
             from = runs.from;
             size = runs.from_end - runs.from;
         }
@@ -295,13 +295,13 @@ static void expect_cells(const struct plan *plan)
     }
 }
 
-trajlog_status plan_begin(struct plan **plan, const struct dataset *dataset, const struct box *box, void *data,
+trajlog_status plan_begin(struct plan **plan, const struct dataset *dataset, const struct region *region, void *data,
                           struct error *error)
 {
-    int64_t count = count_cells(dataset->cells, box, MOST_AHEAD);
+    int64_t count = count_cells(dataset->cells, region, MOST_AHEAD);
     *plan = NULL;
     if (count > MOST_AHEAD) return TRAJLOG_OK;
-    TRY(plan_make(plan, dataset, box, data, count, error));
+    TRY(plan_make(plan, dataset, region, data, count, error));
     (*plan)->ahead = true;
     trajlog_status status = find_helpers(*plan, error);
     if (status != TRAJLOG_OK) {

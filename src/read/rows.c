@@ -42,31 +42,31 @@ static trajlog_status check_readable(const struct dataset *dataset, struct error
     return TRAJLOG_OK;
 }
 
-/* The rows of the box, from the `first` one on, each `stride` after the one before. */
-static struct box rows_of(const struct box *box, int64_t first, int64_t stride, int64_t count)
+/* The rows of the region, from the `first` one on, each `stride` after the one before. */
+static struct region rows_of(const struct region *region, int64_t first, int64_t stride, int64_t count)
 {
-    struct box some = *box;
+    struct region some = *region;
     some.start[0] += first * stride;
     some.count[0] = count;
     return some;
 }
 
-static trajlog_status read_at_once(const struct dataset *dataset, const struct box *box, void *data,
+static trajlog_status read_at_once(const struct dataset *dataset, const struct region *region, void *data,
                                    struct error *error)
 {
-    return dataset->cells ? plan_read(dataset, box, data, error) : library_read(dataset, box, 1, data, error);
+    return dataset->cells ? plan_read(dataset, region, data, error) : library_read(dataset, region, 1, data, error);
 }
 
-/* Rows that do not move, box->count[0] of them. */
-static trajlog_status read_resting(const struct dataset *dataset, const struct box *box, int64_t stride, char *to,
+/* Rows that do not move, region->count[0] of them. */
+static trajlog_status read_resting(const struct dataset *dataset, const struct region *region, int64_t stride, char *to,
                                    struct error *error)
 {
     int64_t elements = 1;
-    for (int32_t i = 1; i < dataset->rank; i++) elements *= box->count[i];
-    if (stride == 1 || box->count[0] == 1) return read_at_once(dataset, box, to, error);
-    if (elements < ELEMENTS_WORTH_A_CALL) return library_read(dataset, box, stride, to, error);
-    for (int64_t i = 0; i < box->count[0]; i++) {
-        struct box row = rows_of(box, i, stride, 1);
+    for (int32_t i = 1; i < dataset->rank; i++) elements *= region->count[i];
+    if (stride == 1 || region->count[0] == 1) return read_at_once(dataset, region, to, error);
+    if (elements < ELEMENTS_WORTH_A_CALL) return library_read(dataset, region, stride, to, error);
+    for (int64_t i = 0; i < region->count[0]; i++) {
+        struct region row = rows_of(region, i, stride, 1);
         TRY(read_at_once(dataset, &row, to + (size_t)(i * elements) * trajlog_type_size(dataset->type), error));
     }
     return TRAJLOG_OK;
@@ -91,18 +91,19 @@ static int64_t count_before(int64_t row, int64_t start, int64_t stride, int64_t 
     return before < count ? before : count;
 }
 
-static trajlog_status read_box(const struct dataset *dataset, const struct box *box, int64_t stride, char *to,
-                               struct error *error)
+static trajlog_status read_region(const struct dataset *dataset, const struct region *region, int64_t stride, char *to,
+                                  struct error *error)
 {
     size_t row_bytes = trajlog_type_size(dataset->type);
-    for (int32_t i = 1; i < dataset->rank; i++) row_bytes *= (size_t)box->count[i];
-    if (!dataset->has_rows) return read_at_once(dataset, box, to, error);
-    int64_t count = box->count[0], resting = count_before(dataset_first_moving(dataset), box->start[0], stride, count);
-    struct box part = rows_of(box, 0, stride, resting);
+    for (int32_t i = 1; i < dataset->rank; i++) row_bytes *= (size_t)region->count[i];
+    if (!dataset->has_rows) return read_at_once(dataset, region, to, error);
+    int64_t count = region->count[0],
+            resting = count_before(dataset_first_moving(dataset), region->start[0], stride, count);
+    struct region part = rows_of(region, 0, stride, resting);
     if (resting > 0) TRY(read_resting(dataset, &part, stride, to, error));
     if (resting == count) return TRAJLOG_OK;
     TRY(look_again(dataset, error));
-    part = rows_of(box, resting, stride, count - resting);
+    part = rows_of(region, resting, stride, count - resting);
     return library_read(dataset, &part, stride, to + (size_t)resting * row_bytes, error);
 }
 
@@ -112,18 +113,18 @@ static int32_t first_of_row(const struct dataset *dataset)
     return dataset->has_rows ? 1 : 0;
 }
 
-struct box dataset_box(const struct dataset *dataset, int64_t start, int64_t count)
+struct region dataset_region(const struct dataset *dataset, int64_t start, int64_t count)
 {
-    struct box box;
+    struct region region;
     for (int32_t i = 0; i < dataset->rank; i++) {
-        box.start[i] = 0;
-        box.count[i] = dataset->dims[i];
+        region.start[i] = 0;
+        region.count[i] = dataset->dims[i];
     }
     if (dataset->has_rows) {
-        box.start[0] = start;
-        box.count[0] = count;
+        region.start[0] = start;
+        region.count[0] = count;
     }
-    return box;
+    return region;
 }
 
 trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count, void *data,
@@ -136,8 +137,8 @@ trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_
         return TRAJLOG_OK;
     }
     if (dataset->bytes == 0 || count == 0) return TRAJLOG_OK;
-    struct box box = dataset_box(dataset, start, count);
-    return read_box(dataset, &box, stride, to, error);
+    struct region region = dataset_region(dataset, start, count);
+    return read_region(dataset, &region, stride, to, error);
 }
 
 trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t start, int64_t stride, int64_t count,
@@ -145,11 +146,11 @@ trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t sta
 {
     TRY(check_readable(dataset, error));
     if (dataset->handle < 0 || dataset->bytes == 0 || count == 0 || number == 0) return TRAJLOG_OK;
-    struct box box = dataset_box(dataset, start, count);
+    struct region region = dataset_region(dataset, start, count);
     int32_t dimension = first_of_row(dataset);
-    box.start[dimension] = first;
-    box.count[dimension] = number;
-    return read_box(dataset, &box, stride, data, error);
+    region.start[dimension] = first;
+    region.count[dimension] = number;
+    return read_region(dataset, &region, stride, data, error);
 }
 
 struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, int64_t count, void *data)
@@ -158,8 +159,8 @@ struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, in
     if (!dataset->cells || !dataset->has_rows || dataset->bytes == 0) return ahead;
     if (check_readable(dataset, NULL) != TRAJLOG_OK) return ahead;
     ahead.planned = count_before(dataset_first_moving(dataset), start, 1, count);
-    struct box box = dataset_box(dataset, start, ahead.planned);
-    if (ahead.planned > 0 && plan_begin(&ahead.plan, dataset, &box, data, NULL) != TRAJLOG_OK) ahead.plan = NULL;
+    struct region region = dataset_region(dataset, start, ahead.planned);
+    if (ahead.planned > 0 && plan_begin(&ahead.plan, dataset, &region, data, NULL) != TRAJLOG_OK) ahead.plan = NULL;
     if (!ahead.plan) ahead.planned = 0;
     return ahead;
 }

@@ -2,8 +2,8 @@
 #ifndef READ_ROWS_H
 #define READ_ROWS_H
 
-#include "read/box.h"
 #include "read/dataset.h"
+#include "read/region.h"
 
 /* Reads `count` rows that exist, the first one at `start`, each `stride` after the one before, in the stored type's
  * form in memory. UNSUPPORTED (element type, filter), HDF5_ERROR, IO_ERROR, INVALID_FILE. */
@@ -28,8 +28,8 @@ struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, in
 trajlog_status dataset_finish(struct rows_ahead *ahead, struct error *error);
 void dataset_drop(struct rows_ahead *ahead);
 
-/* Whole rows as a box of the dataset; all of it, if it has no rows. */
-struct box dataset_box(const struct dataset *dataset, int64_t start, int64_t count);
+/* Whole rows as a region of the dataset; all of it, if it has no rows. */
+struct region dataset_region(const struct dataset *dataset, int64_t start, int64_t count);
 
 /* Memory for rows of a dataset, in elements of `type`; free() it. INVALID_FILE if the file is too small to hold what
  * it claims to; OUT_OF_RANGE, OUT_OF_MEMORY. */

@@ -1,6 +1,6 @@
-/* Boxes of elements: parts of arrays in C order, and how their bytes lie. No I/O. */
-#ifndef READ_BOX_H
-#define READ_BOX_H
+/* Regions of elements: parts of arrays in C order, and how their bytes lie. No I/O. */
+#ifndef READ_REGION_H
+#define READ_REGION_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,31 +8,30 @@
 
 #include "trajlog.h"
 
-#define BOX_MAX_RANK (TRAJLOG_MAX_RANK + 1)
+#define REGION_MAX_RANK (TRAJLOG_MAX_RANK + 1)
 
-struct box {
-    int64_t start[BOX_MAX_RANK], count[BOX_MAX_RANK];
+struct region {
+    int64_t start[REGION_MAX_RANK], count[REGION_MAX_RANK];
 };
 
 /* What the two have in common; false if that is nothing. */
-bool box_intersect(int32_t rank, const struct box *a, const struct box *b, struct box *common);
-bool box_equal(int32_t rank, const struct box *a, const struct box *b);
+bool region_intersect(int32_t rank, const struct region *a, const struct region *b, struct region *common);
 
-/* The same elements in two arrays, each of which holds a box of its own: the runs of bytes that are together in both.
+/* The same elements in two arrays, each of which holds a region of its own: the runs of bytes that are together in both.
  * They are `count` runs of `bytes` bytes; those of the first level are the nearest neighbours. */
 struct runs {
     size_t bytes;
     int64_t count;
     int32_t levels;
-    int64_t number[BOX_MAX_RANK]; /* at each level */
-    size_t from_step[BOX_MAX_RANK], to_step[BOX_MAX_RANK];
+    int64_t number[REGION_MAX_RANK]; /* at each level */
+    size_t from_step[REGION_MAX_RANK], to_step[REGION_MAX_RANK];
     size_t from, to; /* the first run's place */
     size_t from_end; /* behind the last run */
 };
 
 /* `part` lies in both `from` and `to`. The arrays' bytes do not overflow. */
-struct runs runs_make(int32_t rank, size_t element_size, const struct box *part, const struct box *from,
-                      const struct box *to);
+struct runs runs_make(int32_t rank, size_t element_size, const struct region *part, const struct region *from,
+                      const struct region *to);
 
 /* Calls for each run; ends when a call does not return 0, with what it returned. */
 typedef int (*run_taker)(void *context, size_t from, size_t to, size_t bytes);

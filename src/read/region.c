@@ -1,8 +1,8 @@
-#include "read/box.h"
+#include "read/region.h"
 
 #include <string.h>
 
-bool box_intersect(int32_t rank, const struct box *a, const struct box *b, struct box *common)
+bool region_intersect(int32_t rank, const struct region *a, const struct region *b, struct region *common)
 {
     for (int32_t i = 0; i < rank; i++) {
         int64_t start = a->start[i] > b->start[i] ? a->start[i] : b->start[i];
@@ -15,16 +15,9 @@ bool box_intersect(int32_t rank, const struct box *a, const struct box *b, struc
     return true;
 }
 
-bool box_equal(int32_t rank, const struct box *a, const struct box *b)
-{
-    for (int32_t i = 0; i < rank; i++)
-        if (a->start[i] != b->start[i] || a->count[i] != b->count[i]) return false;
-    return true;
-}
-
 /* The dimensions from the end on that are whole in both arrays, and the first one that is not, make one run. */
-struct runs runs_make(int32_t rank, size_t element_size, const struct box *part, const struct box *from,
-                      const struct box *to)
+struct runs runs_make(int32_t rank, size_t element_size, const struct region *part, const struct region *from,
+                      const struct region *to)
 {
     struct runs runs = {.bytes = element_size, .count = 1};
     size_t from_bytes = element_size, to_bytes = element_size, last = element_size;
@@ -51,7 +44,7 @@ struct runs runs_make(int32_t rank, size_t element_size, const struct box *part,
 
 int runs_each(const struct runs *runs, run_taker take, void *context)
 {
-    int64_t at[BOX_MAX_RANK] = {0};
+    int64_t at[REGION_MAX_RANK] = {0};
     size_t from = runs->from, to = runs->to;
     for (;;) {
         int result = take(context, from, to, runs->bytes);
