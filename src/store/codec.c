@@ -2,27 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
-#ifdef HAVE_ISAL
-#include <isa-l/igzip_lib.h>
-#endif
-#ifdef HAVE_LIBDEFLATE
-#include <libdeflate.h>
-#endif
+
+#include "store/deflate.h"
 
 #define CHECKSUM_BYTES 4
 
 struct encoder {
     unsigned char *shuffled, *output; /* `capacity` bytes each, and room for a checksum */
     size_t capacity;
-#ifdef HAVE_ISAL
-    struct isal_zstream *stream;
-    unsigned char *level_memory; /* of the size that ISA-L's highest level wants */
-#endif
-#ifdef HAVE_LIBDEFLATE
-    struct libdeflate_compressor *compressor;
-    int compressor_level;
-#endif
+    struct deflater *deflater; /* made when it is needed first */
 };
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -155,93 +143,6 @@ static void append_checksum(unsigned char *data, size_t bytes)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Deflate
- * ------------------------------------------------------------------------------------------------------------------ */
-
-/* ISA-L's levels end at 3, about zlib's 3 in size; who asks for more wants the smaller streams of the others. */
-#define MOST_ISAL_LEVEL 3
-
-const char *codec_backend(int level)
-{
-#ifdef HAVE_ISAL
-    if (level <= MOST_ISAL_LEVEL) return "isa-l";
-#endif
-    (void)level;
-#ifdef HAVE_LIBDEFLATE
-    return "libdeflate";
-#else
-    return "zlib";
-#endif
-}
-
-#ifdef HAVE_ISAL
-static trajlog_status prepare_isal(struct encoder *encoder, struct error *error)
-{
-    if (!encoder->stream) encoder->stream = malloc(sizeof *encoder->stream);
-    if (!encoder->level_memory) encoder->level_memory = malloc(ISAL_DEF_LVL3_DEFAULT);
-    if (encoder->stream && encoder->level_memory) return TRAJLOG_OK;
-    return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a compressor");
-}
-
-static trajlog_status deflate_isal(struct encoder *encoder, int level, const unsigned char *from, size_t bytes,
-                                   size_t *size, struct error *error)
-{
-    TRY(prepare_isal(encoder, error));
-    struct isal_zstream *stream = encoder->stream;
-    isal_deflate_init(stream);
-    stream->level = (uint32_t)level;
-    stream->level_buf = encoder->level_memory;
-    stream->level_buf_size = ISAL_DEF_LVL3_DEFAULT;
-    stream->gzip_flag = IGZIP_ZLIB;
-    stream->end_of_stream = 1;
-    stream->next_in = (unsigned char *)from; /* not written to */
-    stream->avail_in = (uint32_t)bytes;
-    stream->next_out = encoder->output;
-    stream->avail_out = (uint32_t)bytes;
-    if (isal_deflate(stream) != COMP_OK) return error_set(error, TRAJLOG_IO_ERROR, 0, "ISA-L cannot deflate a chunk");
-    bool ended = stream->internal_state.state == ZSTATE_END;
-    *size = ended ? stream->total_out : 0;
-    return TRAJLOG_OK;
-}
-#endif
-
-#ifdef HAVE_LIBDEFLATE
-static trajlog_status deflate_rest(struct encoder *encoder, int level, const unsigned char *from, size_t bytes,
-                                   size_t *size, struct error *error)
-{
-    if (!encoder->compressor || encoder->compressor_level != level) {
-        if (encoder->compressor) libdeflate_free_compressor(encoder->compressor);
-        encoder->compressor = libdeflate_alloc_compressor(level);
-        encoder->compressor_level = level;
-    }
-    if (!encoder->compressor) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a compressor");
-    *size = libdeflate_zlib_compress(encoder->compressor, from, bytes, encoder->output, bytes);
-    return TRAJLOG_OK;
-}
-#else
-static trajlog_status deflate_rest(struct encoder *encoder, int level, const unsigned char *from, size_t bytes,
-                                   size_t *size, struct error *error)
-{
-    uLongf length = bytes;
-    int result = compress2(encoder->output, &length, from, bytes, level);
-    *size = result == Z_OK ? length : 0;
-    if (result == Z_OK || result == Z_BUF_ERROR) return TRAJLOG_OK;
-    return error_set(error, result == Z_MEM_ERROR ? TRAJLOG_OUT_OF_MEMORY : TRAJLOG_IO_ERROR, 0,
-                     "zlib cannot deflate a chunk (error %d)", result);
-}
-#endif
-
-/* A zlib stream of `bytes` bytes into encoder->output; *size is 0 if it would not be smaller than they are. */
-static trajlog_status deflate_bytes(struct encoder *encoder, int level, const unsigned char *from, size_t bytes,
-                                    size_t *size, struct error *error)
-{
-#ifdef HAVE_ISAL
-    if (level <= MOST_ISAL_LEVEL) return deflate_isal(encoder, level, from, bytes, size, error);
-#endif
-    return deflate_rest(encoder, level, from, bytes, size, error);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
  * Encoders
  * ------------------------------------------------------------------------------------------------------------------ */
 
@@ -253,13 +154,7 @@ struct encoder *encoder_new(void)
 void encoder_free(struct encoder *encoder)
 {
     if (!encoder) return;
-#ifdef HAVE_ISAL
-    free(encoder->stream);
-    free(encoder->level_memory);
-#endif
-#ifdef HAVE_LIBDEFLATE
-    if (encoder->compressor) libdeflate_free_compressor(encoder->compressor);
-#endif
+    deflater_free(encoder->deflater);
     free(encoder->shuffled);
     free(encoder->output);
     free(encoder);
@@ -287,7 +182,9 @@ static trajlog_status compress_chunk(struct encoder *encoder, const struct encod
         codec_shuffle(chunk, encoder->shuffled, bytes, encoding->element_size);
         from = encoder->shuffled;
     }
-    TRY(deflate_bytes(encoder, encoding->level, from, bytes, size, error));
+    if (!encoder->deflater) encoder->deflater = deflater_new();
+    if (!encoder->deflater) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a compressor");
+    TRY(deflater_deflate(encoder->deflater, encoding->level, from, bytes, encoder->output, size, error));
     if (*size + checksum >= bytes) *size = 0;
     return TRAJLOG_OK;
 }

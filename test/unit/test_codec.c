@@ -5,6 +5,7 @@
 
 #include "harness.h"
 #include "store/codec.h"
+#include "store/deflate.h"
 
 static uint32_t random_state;
 
@@ -221,7 +222,7 @@ static void masks_name_every_filter(void **state)
 static void backends_have_names(void **state)
 {
     (void)state;
-    for (int level = 1; level <= 9; level++) assert_true(strlen(codec_backend(level)) > 0);
+    for (int level = 1; level <= 9; level++) assert_true(strlen(deflate_backend(level)) > 0);
     encoder_free(NULL);
 }
 
