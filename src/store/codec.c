@@ -176,15 +176,16 @@ static trajlog_status reserve(struct encoder *encoder, size_t bytes, struct erro
 static trajlog_status compress_chunk(struct encoder *encoder, const struct encoding *encoding, const void *chunk,
                                      size_t bytes, size_t *size, struct error *error)
 {
-    const unsigned char *from = chunk;
+    const size_t element_size = encoding->element_size, count = bytes / element_size;
+    struct planes planes = {chunk, count, element_size, encoding->row_bytes / element_size};
     size_t checksum = encoding->checksum ? CHECKSUM_BYTES : 0;
-    if (encoding->element_size > 1) {
-        codec_shuffle(chunk, encoder->shuffled, bytes, encoding->element_size);
-        from = encoder->shuffled;
+    if (element_size > 1) {
+        codec_shuffle(chunk, encoder->shuffled, bytes, element_size);
+        planes.bytes = encoder->shuffled;
     }
     if (!encoder->deflater) encoder->deflater = deflater_new();
     if (!encoder->deflater) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a compressor");
-    TRY(deflater_deflate(encoder->deflater, encoding->level, from, bytes, encoder->output, size, error));
+    TRY(deflater_deflate(encoder->deflater, encoding->level, &planes, encoder->output, size, error));
     if (*size + checksum >= bytes) *size = 0;
     return TRAJLOG_OK;
 }

@@ -13,6 +13,7 @@ struct encoding {
     size_t element_size;
     int level; /* of deflate, 1 to 9; 0: no compression */
     bool checksum;
+    size_t row_bytes; /* of a row in the chunk; 0: unknown. Only for the choice of means */
 };
 
 /* The filter mask that says: none of the dataset's filters was applied to this chunk. */

@@ -9,10 +9,17 @@ struct deflater;
 struct deflater *deflater_new(void); /* NULL: out of memory */
 void deflater_free(struct deflater *deflater);
 
-/* Writes the stream of `bytes` bytes, with level 1 to 9, to `to`, which has room for as many; *size is 0 if the stream
- * would not be smaller than they are. OUT_OF_MEMORY, IO_ERROR (the library fails). */
-trajlog_status deflater_deflate(struct deflater *deflater, int level, const unsigned char *from, size_t bytes,
-                                unsigned char *to, size_t *size, struct error *error);
+/* What goes into a stream: `count` planes of `size` bytes each, one after the other, as shuffle leaves them. In each of
+ * them a row of the dataset has `row` bytes; 0: they have no rows. */
+struct planes {
+    const unsigned char *bytes;
+    size_t size, count, row;
+};
+
+/* Writes the stream of all planes, with level 1 to 9, to `to`, which has room for as many bytes as they have; *size is
+ * 0 if the stream would not be smaller. OUT_OF_MEMORY, IO_ERROR (the library fails). */
+trajlog_status deflater_deflate(struct deflater *deflater, int level, const struct planes *planes, unsigned char *to,
+                                size_t *size, struct error *error);
 
 /* What makes the streams of this level in this build: "isa-l", "libdeflate", "zlib". */
 const char *deflate_backend(int level);

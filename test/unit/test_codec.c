@@ -109,7 +109,7 @@ static void every_combination_reads_back(void **state)
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
             for (int level = 0; level <= 9; level++)
                 for (int variant = 0; variant < 6; variant++) {
-                    struct encoding encoding = {sizes[s], level, variant >= 3};
+                    struct encoding encoding = {.element_size = sizes[s], .level = level, .checksum = variant >= 3};
                     check_combination(encoder, encoding, counts[c], (enum content)(variant % 3));
                 }
     encoder_free(encoder);
@@ -197,26 +197,102 @@ static void what_does_not_shrink_stays_as_it_is(void **state)
     unsigned char *chunk = make_chunk(5000, RANDOM);
     struct encoded encoded;
     (void)state;
-    assert_int_equal(encoder_encode(encoder, &(struct encoding){8, 1, false}, chunk, 5000, &encoded, NULL), TRAJLOG_OK);
+    assert_int_equal(encoder_encode(encoder, &(struct encoding){.element_size = 8, .level = 1, .checksum = false},
+                                    chunk, 5000, &encoded, NULL),
+                     TRAJLOG_OK);
     assert_ptr_equal(encoded.bytes, chunk);
     assert_int_equal(encoded.size, 5000);
     assert_int_equal(encoded.filter_mask, 3);
-    assert_int_equal(encoder_encode(encoder, &(struct encoding){8, 1, true}, chunk, 5000, &encoded, NULL), TRAJLOG_OK);
+    assert_int_equal(encoder_encode(encoder, &(struct encoding){.element_size = 8, .level = 1, .checksum = true}, chunk,
+                                    5000, &encoded, NULL),
+                     TRAJLOG_OK);
     assert_int_equal(encoded.size, 5004);
     assert_int_equal(encoded.filter_mask, 3);
     free(chunk);
     encoder_free(encoder);
 }
 
+/* Like rounded positions: of each number, a byte of zeros, one of 48 values, noise, and one of four values. */
+static unsigned char *make_mixed(size_t count)
+{
+    unsigned char *chunk = make_chunk(4 * count, RANDOM);
+    for (size_t i = 0; i < count; i++) {
+        chunk[4 * i] = 0;
+        chunk[4 * i + 1] %= 48;
+        chunk[4 * i + 3] %= 4;
+    }
+    return chunk;
+}
+
+static size_t encoded_size(struct encoding encoding, const unsigned char *chunk, size_t bytes)
+{
+    struct encoder *encoder = encoder_new();
+    struct encoded encoded;
+    unsigned char *shuffled = malloc(bytes), *back = malloc(bytes);
+    uLongf length = bytes;
+    codec_shuffle(chunk, shuffled, bytes, encoding.element_size);
+    assert_int_equal(encoder_encode(encoder, &encoding, chunk, bytes, &encoded, NULL), TRAJLOG_OK);
+    assert_int_equal(encoded.filter_mask, 0);
+    assert_int_equal(uncompress(back, &length, encoded.bytes, encoded.size), Z_OK);
+    assert_int_equal(length, bytes);
+    assert_memory_equal(back, shuffled, bytes);
+    size_t size = encoded.size;
+    free(back);
+    free(shuffled);
+    encoder_free(encoder);
+    return size;
+}
+
+/* log2(48) is 5.58, log2(4) is 2; no code that serves all the bytes gets there. */
+static void each_plane_has_a_code_of_its_own(void **state)
+{
+    const size_t count = 100000;
+    unsigned char *chunk = make_mixed(count);
+    (void)state;
+    for (int level = 1; level <= 3; level++) {
+        size_t size = encoded_size((struct encoding){.element_size = 4, .level = level}, chunk, 4 * count);
+        if (strcmp(deflate_backend(level), "isa-l") != 0) continue;
+        assert_in_range(size, 1, (size_t)(1.05 * (5.58 + 8 + 2) / 8 * (double)count));
+    }
+    free(chunk);
+}
+
+/* Rows of noise, all of them the same: only a search that goes back by a row finds it. */
+static void rows_that_do_not_change_shrink(void **state)
+{
+    const size_t row = 8000, rows = 20;
+    unsigned char *chunk = make_chunk(4 * row * rows, RANDOM);
+    (void)state;
+    for (size_t i = 1; i < rows; i++) memcpy(chunk + 4 * row * i, chunk, 4 * row);
+    for (int level = 1; level <= 9; level++) {
+        const struct encoding encoding = {.element_size = 4, .level = level, .row_bytes = 4 * row};
+        assert_in_range(encoded_size(encoding, chunk, 4 * row * rows), 1, 4 * row * rows / 10);
+    }
+    free(chunk);
+}
+
+/* Noise, and text that repeats itself within the sample. */
+static void repeats_are_found_where_there_are_some(void **state)
+{
+    const size_t bytes = 200000;
+    unsigned char *chunk = make_chunk(bytes, RANDOM);
+    (void)state;
+    for (size_t i = 300; i < bytes; i++) chunk[i] = chunk[i - 300];
+    for (int level = 1; level <= 9; level++)
+        assert_in_range(encoded_size((struct encoding){.element_size = 1, .level = level}, chunk, bytes), 1,
+                        bytes / 10);
+    free(chunk);
+}
+
 static void masks_name_every_filter(void **state)
 {
     (void)state;
-    assert_int_equal(encoding_mask_all(&(struct encoding){8, 0, false}), 0);
-    assert_int_equal(encoding_mask_all(&(struct encoding){8, 0, true}), 1);
-    assert_int_equal(encoding_mask_all(&(struct encoding){8, 5, false}), 3);
-    assert_int_equal(encoding_mask_all(&(struct encoding){8, 5, true}), 7);
-    assert_true(encoding_is_plain(&(struct encoding){8, 0, false}));
-    assert_false(encoding_is_plain(&(struct encoding){8, 0, true}));
+    assert_int_equal(encoding_mask_all(&(struct encoding){.element_size = 8, .level = 0, .checksum = false}), 0);
+    assert_int_equal(encoding_mask_all(&(struct encoding){.element_size = 8, .level = 0, .checksum = true}), 1);
+    assert_int_equal(encoding_mask_all(&(struct encoding){.element_size = 8, .level = 5, .checksum = false}), 3);
+    assert_int_equal(encoding_mask_all(&(struct encoding){.element_size = 8, .level = 5, .checksum = true}), 7);
+    assert_true(encoding_is_plain(&(struct encoding){.element_size = 8, .level = 0, .checksum = false}));
+    assert_false(encoding_is_plain(&(struct encoding){.element_size = 8, .level = 0, .checksum = true}));
 }
 
 static void backends_have_names(void **state)
@@ -232,6 +308,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(shuffle_puts_equal_bytes_together),
     cmocka_unit_test(streams_are_zlibs),
     cmocka_unit_test(what_does_not_shrink_stays_as_it_is),
+    cmocka_unit_test(each_plane_has_a_code_of_its_own),
+    cmocka_unit_test(rows_that_do_not_change_shrink),
+    cmocka_unit_test(repeats_are_found_where_there_are_some),
     cmocka_unit_test(masks_name_every_filter),
     cmocka_unit_test(backends_have_names),
 };

@@ -80,7 +80,7 @@ static void what_was_encoded_comes_back(void **state)
         for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
             for (int level = 0; level <= 6; level += 3) {
                 for (int checksum = 0; checksum < 2; checksum++) {
-                    struct encoding encoding = {element_sizes[i], level, checksum};
+                    struct encoding encoding = {.element_size = element_sizes[i], .level = level, .checksum = checksum};
                     expect_same(encoder, decoder, &encoding, element_sizes[i] * counts[j]);
                 }
             }
@@ -171,7 +171,7 @@ static void checksums_are_checked(void **state)
     unsigned char *chunk = make_chunk(BYTES), back[BYTES];
     struct encoder *encoder = encoder_new();
     struct decoder *decoder = decoder_new();
-    struct encoding encoding = {8, 0, true};
+    struct encoding encoding = {.element_size = 8, .checksum = true};
     struct decoding decoding = decoding_of(&encoding);
     struct encoded encoded;
     struct error error = {0};
