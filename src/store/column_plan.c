@@ -103,6 +103,7 @@ trajlog_status column_size_chunks(struct column *column, struct error *error)
     column->across = (particles + column->chunk_particles - 1) / column->chunk_particles;
     if (!column->varies) column->used = column->across;
     column->slice_bytes = column->row_bytes / (size_t)particles * (size_t)column->chunk_particles;
+    column->encoding.row_bytes = column->slice_bytes;
     if ((size_t)column->chunk_rows > MOST_CHUNK_BYTES / column->slice_bytes)
         return error_set(error, TRAJLOG_OUT_OF_RANGE, 0,
                          "%s: group \"%s\", field \"%s\": a chunk of %lld rows of %zu bytes; HDF5 allows less than "
