@@ -1,7 +1,6 @@
 /* The commit driver: an HDF5 virtual file driver under all writing. Whatever moment a run is killed at, the file at
  * `path` opens with any HDF5 >= 1.10 and shows the last commit. The reasoning is in driver.c. Knows files, blocks and
- * the order of writes; knows nothing of groups, fields and rows. Under the HDF5 lock, one thread at a time. hdf5.h must
- * be included before.
+ * the order of writes; knows nothing of groups, fields and rows. Under the HDF5 lock, one thread at a time.
  *
  * A new file                                            An existing file (resume)
  *
@@ -24,8 +23,8 @@
  * H5Fclose without driver_finish leaves the file as a kill would: at its last commit, valid.
  *
  * After the first failure (driver_error says which) every write still succeeds, into nothing: the file stays at its last
- * commit, libhdf5 is led on and can be closed; only a failed read is an error to it. So look at driver_error, or at driver_commit's status, and not at
- * libhdf5's. */
+ * commit, libhdf5 is led on and can be closed; only a failed read is an error to it. So look at driver_error, or at
+ * driver_commit's status, and not at libhdf5's. */
 #ifndef STORE_DRIVER_H
 #define STORE_DRIVER_H
 
