@@ -332,16 +332,16 @@ trajlog_status schema_add_field(struct group *group, const char *name, trajlog_t
     return status;
 }
 
-int storage_level(const struct storage *storage)
-{
-    bool by_itself = storage->compression == TRAJLOG_COMPRESSION_DEFAULT && storage_rounds(storage);
-    if (storage->compression != TRAJLOG_COMPRESSION_DEFLATE && !by_itself) return 0;
-    return storage->level > 0 ? storage->level : DEFAULT_DEFLATE_LEVEL;
-}
-
-bool storage_rounds(const struct storage *storage)
+static bool rounds(const struct storage *storage)
 {
     return storage->max_error > 0.0 || storage->significant_digits > 0;
+}
+
+int storage_level(const struct storage *storage)
+{
+    bool by_itself = storage->compression == TRAJLOG_COMPRESSION_DEFAULT && rounds(storage);
+    if (storage->compression != TRAJLOG_COMPRESSION_DEFLATE && !by_itself) return 0;
+    return storage->level > 0 ? storage->level : DEFAULT_DEFLATE_LEVEL;
 }
 
 static trajlog_status check_compression(const struct storage *storage, struct error *error)
@@ -384,7 +384,7 @@ static trajlog_status check_rounding(const struct storage *storage, trajlog_type
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
                          "max_error and significant_digits: expected at most one of them");
     }
-    if (storage_rounds(storage) && stored != TRAJLOG_FLOAT32 && stored != TRAJLOG_FLOAT64) {
+    if (rounds(storage) && stored != TRAJLOG_FLOAT32 && stored != TRAJLOG_FLOAT64) {
         return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,
                          "%s: only float32 and float64 are rounded, and the field is stored as %s",
                          storage->max_error > 0.0 ? "max_error" : "significant_digits",
@@ -457,8 +457,8 @@ trajlog_status field_set_storage(const struct group *group, struct field *field,
                                  struct error *error)
 {
     trajlog_status status = check_storage(storage, field, error);
-    bool plain = storage->chunk_rows == 0 && storage_level(storage) == 0 && !storage->checksum &&
-                 !storage_rounds(storage) && storage->access == TRAJLOG_ACCESS_FRAME;
+    bool plain = storage->chunk_rows == 0 && storage_level(storage) == 0 && !storage->checksum && !rounds(storage) &&
+                 storage->access == TRAJLOG_ACCESS_FRAME;
     if (status == TRAJLOG_OK && group->checkpoint && !plain)
         status =
             error_set(error, TRAJLOG_INVALID_ARGUMENT, 0,

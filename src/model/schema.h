@@ -93,7 +93,6 @@ trajlog_status field_set_storage(const struct group *group, struct field *field,
 /* The level of deflate that a field is stored with; 0: none. Who rounds without naming a compression wants deflate. */
 #define DEFAULT_DEFLATE_LEVEL 1
 int storage_level(const struct storage *storage);
-bool storage_rounds(const struct storage *storage);
 
 trajlog_status schema_set_text(char **where, const char *text, struct error *error); /* copies; NULL becomes "" */
 

@@ -174,59 +174,6 @@ bool unit_is_si(const char *unit)
     return true;
 }
 
-static trajlog_status report(const char *unit, const char *fault, const char *known, struct error *error)
-{
-    char meant[128];
-    unit_suggest(unit, meant, sizeof meant);
-    if (meant[0] != '\0' && strcmp(meant, unit) != 0) {
-        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "unit \"%s\": %s; write \"%s\"%s", unit, fault, meant,
-                         known);
-    }
-    return error_set(
-        error, TRAJLOG_INVALID_ARGUMENT, 0,
-        "unit \"%s\": %s; write symbols with signed powers, separated by blanks, as in \"kJ mol-1 nm-1\"%s", unit,
-        fault, known);
-}
-
-trajlog_status unit_check(const char *unit, struct error *error)
-{
-    const char *fault = find_fault(unit);
-    return fault == NULL ? TRAJLOG_OK : report(unit, fault, "", error);
-}
-
-/* The spellings that MDAnalysis's H5MDReader translates (2.4.2 and 2.9; `_unit_translation`), most usual first. */
-static const char *const times[] = {"ps", "fs", "ns", "s", "second", "sec", "AKMA"};
-static const char *const lengths[] = {"nm", "Angstrom", "angstrom", "A", "pm", "fm"};
-static const char *const velocities[] = {"nm ps-1",         "Angstrom ps-1", "Angstrom fs-1", "A ps-1",  "A fs-1",
-                                         "Angstrom AKMA-1", "A AKMA-1",      "nm ns-1",       "pm ps-1", "m s-1"};
-static const char *const forces[] = {
-    "kJ mol-1 nm-1", "kJ mol-1 Angstrom-1", "kcal mol-1 Angstrom-1", "kcal mol-1 A-1", "N", "Newton", "J m-1"};
-static const struct {
-    const char *name;
-    const char *const *list;
-    size_t count;
-} quantities[] = {
-    [UNIT_TIME] = {"time", times, COUNT(times)},
-    [UNIT_LENGTH] = {"length", lengths, COUNT(lengths)},
-    [UNIT_VELOCITY] = {"velocity", velocities, COUNT(velocities)},
-    [UNIT_FORCE] = {"force", forces, COUNT(forces)},
-};
-
-trajlog_status unit_check_quantity(const char *unit, enum unit_quantity quantity, struct error *error)
-{
-    const char *const *list = quantities[quantity].list;
-    size_t count = quantities[quantity].count;
-    if (unit[0] == '\0' || is_listed(list, count, unit)) return TRAJLOG_OK;
-    char known[512];
-    int length = snprintf(known, sizeof known, " (for a %s, readers know", quantities[quantity].name);
-    for (size_t i = 0; i < count && length > 0 && (size_t)length < sizeof known; i++) {
-        length += snprintf(known + length, sizeof known - (size_t)length, "%s \"%s\"", i == 0 ? "" : ",", list[i]);
-    }
-    if (length > 0 && (size_t)length < sizeof known) snprintf(known + length, sizeof known - (size_t)length, ")");
-    const char *fault = find_fault(unit);
-    return report(unit, fault != NULL ? fault : "not a spelling that MDAnalysis reads here", known, error);
-}
-
 /* The symbol that `written` probably stands for; NULL if unknown. */
 static const char *meant_symbol(const char *written)
 {
@@ -287,11 +234,11 @@ static const char *skip_separators(const char *text, bool *divide)
     }
 }
 
-void unit_suggest(const char *unit, char *text, size_t size)
+/* Writes the spelling that was probably meant, at most `size` bytes with the final null byte; "" if none is known. */
+static void suggest(const char *unit, char *text, size_t size)
 {
     size_t used = 0;
     bool divide = false;
-    if (size == 0) return;
     text[0] = '\0';
     if (strcasecmp(unit, "lj") == 0 || strcasecmp(unit, "reduced") == 0 || strcmp(unit, "1") == 0) return;
     for (const char *place = skip_separators(unit, &divide); *place != '\0'; place = skip_separators(place, &divide)) {
@@ -316,4 +263,57 @@ void unit_suggest(const char *unit, char *text, size_t size)
         used += (size_t)length;
     }
     if (find_fault(text) != NULL) text[0] = '\0';
+}
+
+static trajlog_status report(const char *unit, const char *fault, const char *known, struct error *error)
+{
+    char meant[128];
+    suggest(unit, meant, sizeof meant);
+    if (meant[0] != '\0' && strcmp(meant, unit) != 0) {
+        return error_set(error, TRAJLOG_INVALID_ARGUMENT, 0, "unit \"%s\": %s; write \"%s\"%s", unit, fault, meant,
+                         known);
+    }
+    return error_set(
+        error, TRAJLOG_INVALID_ARGUMENT, 0,
+        "unit \"%s\": %s; write symbols with signed powers, separated by blanks, as in \"kJ mol-1 nm-1\"%s", unit,
+        fault, known);
+}
+
+trajlog_status unit_check(const char *unit, struct error *error)
+{
+    const char *fault = find_fault(unit);
+    return fault == NULL ? TRAJLOG_OK : report(unit, fault, "", error);
+}
+
+/* The spellings that MDAnalysis's H5MDReader translates (2.4.2 and 2.9; `_unit_translation`), most usual first. */
+static const char *const times[] = {"ps", "fs", "ns", "s", "second", "sec", "AKMA"};
+static const char *const lengths[] = {"nm", "Angstrom", "angstrom", "A", "pm", "fm"};
+static const char *const velocities[] = {"nm ps-1",         "Angstrom ps-1", "Angstrom fs-1", "A ps-1",  "A fs-1",
+                                         "Angstrom AKMA-1", "A AKMA-1",      "nm ns-1",       "pm ps-1", "m s-1"};
+static const char *const forces[] = {
+    "kJ mol-1 nm-1", "kJ mol-1 Angstrom-1", "kcal mol-1 Angstrom-1", "kcal mol-1 A-1", "N", "Newton", "J m-1"};
+static const struct {
+    const char *name;
+    const char *const *list;
+    size_t count;
+} quantities[] = {
+    [UNIT_TIME] = {"time", times, COUNT(times)},
+    [UNIT_LENGTH] = {"length", lengths, COUNT(lengths)},
+    [UNIT_VELOCITY] = {"velocity", velocities, COUNT(velocities)},
+    [UNIT_FORCE] = {"force", forces, COUNT(forces)},
+};
+
+trajlog_status unit_check_quantity(const char *unit, enum unit_quantity quantity, struct error *error)
+{
+    const char *const *list = quantities[quantity].list;
+    size_t count = quantities[quantity].count;
+    if (unit[0] == '\0' || is_listed(list, count, unit)) return TRAJLOG_OK;
+    char known[512];
+    int length = snprintf(known, sizeof known, " (for a %s, readers know", quantities[quantity].name);
+    for (size_t i = 0; i < count && length > 0 && (size_t)length < sizeof known; i++) {
+        length += snprintf(known + length, sizeof known - (size_t)length, "%s \"%s\"", i == 0 ? "" : ",", list[i]);
+    }
+    if (length > 0 && (size_t)length < sizeof known) snprintf(known + length, sizeof known - (size_t)length, ")");
+    const char *fault = find_fault(unit);
+    return report(unit, fault != NULL ? fault : "not a spelling that MDAnalysis reads here", known, error);
 }

@@ -25,7 +25,4 @@ trajlog_status unit_check_quantity(const char *unit, enum unit_quantity quantity
 /* Whether all symbols are from the SI list of the module `units`: what its attribute `system` claims. "" is. */
 bool unit_is_si(const char *unit);
 
-/* Writes the spelling that was probably meant, at most `size` bytes with the final null byte; "" if none is known. */
-void unit_suggest(const char *unit, char *text, size_t size);
-
 #endif

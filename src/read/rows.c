@@ -113,7 +113,8 @@ static int32_t first_of_row(const struct dataset *dataset)
     return dataset->has_rows ? 1 : 0;
 }
 
-struct region dataset_region(const struct dataset *dataset, int64_t start, int64_t count)
+/* Whole rows as a region of the dataset; all of it, if it has no rows. */
+static struct region whole_rows(const struct dataset *dataset, int64_t start, int64_t count)
 {
     struct region region;
     for (int32_t i = 0; i < dataset->rank; i++) {
@@ -137,7 +138,7 @@ trajlog_status dataset_read(const struct dataset *dataset, int64_t start, int64_
         return TRAJLOG_OK;
     }
     if (dataset->bytes == 0 || count == 0) return TRAJLOG_OK;
-    struct region region = dataset_region(dataset, start, count);
+    struct region region = whole_rows(dataset, start, count);
     return read_region(dataset, &region, stride, to, error);
 }
 
@@ -146,7 +147,7 @@ trajlog_status dataset_read_particles(const struct dataset *dataset, int64_t sta
 {
     TRY(check_readable(dataset, error));
     if (dataset->handle < 0 || dataset->bytes == 0 || count == 0 || number == 0) return TRAJLOG_OK;
-    struct region region = dataset_region(dataset, start, count);
+    struct region region = whole_rows(dataset, start, count);
     int32_t dimension = first_of_row(dataset);
     region.start[dimension] = first;
     region.count[dimension] = number;
@@ -159,7 +160,7 @@ struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, in
     if (!dataset->cells || !dataset->has_rows || dataset->bytes == 0) return ahead;
     if (check_readable(dataset, NULL) != TRAJLOG_OK) return ahead;
     ahead.planned = count_before(dataset_first_moving(dataset), start, 1, count);
-    struct region region = dataset_region(dataset, start, ahead.planned);
+    struct region region = whole_rows(dataset, start, ahead.planned);
     if (ahead.planned > 0 && plan_begin(&ahead.plan, dataset, &region, data, NULL) != TRAJLOG_OK) ahead.plan = NULL;
     if (!ahead.plan) ahead.planned = 0;
     return ahead;

@@ -28,9 +28,6 @@ struct rows_ahead dataset_begin(const struct dataset *dataset, int64_t start, in
 trajlog_status dataset_finish(struct rows_ahead *ahead, struct error *error);
 void dataset_drop(struct rows_ahead *ahead);
 
-/* Whole rows as a region of the dataset; all of it, if it has no rows. */
-struct region dataset_region(const struct dataset *dataset, int64_t start, int64_t count);
-
 /* Memory for rows of a dataset, in elements of `type`; free() it. INVALID_FILE if the file is too small to hold what
  * it claims to; OUT_OF_RANGE, OUT_OF_MEMORY. */
 trajlog_status rows_allocate(const struct dataset *dataset, trajlog_type type, int64_t count, void **data,

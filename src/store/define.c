@@ -22,7 +22,7 @@ hid_t define_untimed(hid_t class)
 }
 
 /* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
-trajlog_status define_open_group(struct store *store, hid_t location, const char *path, hid_t *group)
+static trajlog_status open_group(struct store *store, hid_t location, const char *path, hid_t *group)
 {
     trajlog_status status = TRAJLOG_OK;
     hid_t creation = define_untimed(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
@@ -46,7 +46,7 @@ trajlog_status define_parents(struct store *store, hid_t location, const char *p
     for (char *slash = strchr(parent, '/'); slash && status == TRAJLOG_OK; slash = strchr(slash + 1, '/')) {
         hid_t group;
         *slash = '\0';
-        status = define_open_group(store, location, parent, &group);
+        status = open_group(store, location, parent, &group);
         *slash = '/';
         if (status == TRAJLOG_OK) H5Gclose(group);
     }
@@ -159,7 +159,7 @@ static trajlog_status set_group_attributes(struct store *store, struct store_gro
 trajlog_status define_group(struct store *store, struct store_group *group)
 {
     hid_t location;
-    TRY(define_open_group(store, store->file, group->model->name, &location));
+    TRY(open_group(store, store->file, group->model->name, &location));
     trajlog_status status = make_datasets(store, group, location);
     if (status == TRAJLOG_OK) status = set_group_attributes(store, group, location);
     H5Gclose(location);
@@ -179,7 +179,7 @@ trajlog_status define_bookkeeping(struct store *store)
 {
     struct column_layout layout = define_drop_layout();
     hid_t location;
-    TRY(define_open_group(store, store->file, BOOKKEEPING, &location));
+    TRY(open_group(store, store->file, BOOKKEEPING, &location));
     trajlog_status status = column_create(&store->dropped, &store->context, location, &layout, &store->failure);
     H5Gclose(location);
     return status;

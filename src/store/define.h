@@ -17,8 +17,6 @@ trajlog_status define_group(struct store *store, struct store_group *group);
 /* Makes the list of dropped frames. */
 trajlog_status define_bookkeeping(struct store *store);
 
-/* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
-trajlog_status define_open_group(struct store *store, hid_t location, const char *path, hid_t *group);
 /* The groups that a field's path goes through: "a" and "a/b" for "a/b/c". */
 trajlog_status define_parents(struct store *store, hid_t location, const char *path);
 

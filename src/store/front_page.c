@@ -14,14 +14,16 @@ static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a
 static const char record_magic[] = "trajlog commit 1";
 #define MAGIC_SIZE (sizeof record_magic - 1) /* 16 bytes in the file */
 
-bool front_page_is_superblock(const unsigned char *bytes)
+/* Whether this is a superblock that the driver can keep. */
+static bool is_superblock(const unsigned char *bytes)
 {
     return memcmp(bytes, signature, sizeof signature) == 0 && (bytes[VERSION] == 2 || bytes[VERSION] == 3) &&
            bytes[OFFSET_SIZE] == 8 && bytes[LENGTH_SIZE] == 8 && get_u64(bytes + BASE) == 0 &&
            get_u32(bytes + CHECKSUM) == checksum_lookup3(bytes, CHECKSUM, 0);
 }
 
-uint64_t superblock_end(const unsigned char *superblock)
+/* The end of file that it announces. */
+static uint64_t superblock_end(const unsigned char *superblock)
 {
     return get_u64(superblock + END);
 }
@@ -62,7 +64,7 @@ static void decode_record(struct front_page *page, const unsigned char *record)
 bool front_page_decode(struct front_page *page, const unsigned char bytes[FRONT_PAGE_WRITTEN])
 {
     memset(page, 0, sizeof *page);
-    if (!front_page_is_superblock(bytes)) return false;
+    if (!is_superblock(bytes)) return false;
     memcpy(page->superblock, bytes, FRONT_PAGE_SUPERBLOCK);
     page->announced_end = page->true_end = superblock_end(bytes);
     decode_record(page, bytes + RECORD);

@@ -20,12 +20,8 @@ struct front_page {
     uint64_t true_end;         /* no object lies behind this either; the rest is a hole */
 };
 
-/* Whether this is a superblock that the driver can keep. */
-bool front_page_is_superblock(const unsigned char *bytes);
-
-/* The end of file that a superblock announces, and setting it: the consistency flags are cleared and the checksum is
- * renewed with it. */
-uint64_t superblock_end(const unsigned char *superblock);
+/* Sets the end of file that a superblock announces: the consistency flags are cleared and the checksum is renewed with
+ * it. */
 void superblock_set_end(unsigned char *superblock, uint64_t end);
 
 /* Encodes with announced_end in the superblock too. Decodes; false if there is no valid superblock. */

@@ -208,7 +208,8 @@ static void rounding(void **state)
     assert_true(group->fields[0]->storage.max_error == 0.001);
     assert_int_equal(group->fields[0]->storage.significant_digits, 0);
     assert_int_equal(storage_level(&group->fields[0]->storage), 5);
-    assert_false(storage_rounds(&group->fields[1]->storage));
+    assert_true(group->fields[1]->storage.max_error == 0.0);
+    assert_int_equal(group->fields[1]->storage.significant_digits, 0);
     assert_int_equal(group->fields[1]->storage.level, 0);
     config_free(config);
     schema_free(schema);
