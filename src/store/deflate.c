@@ -11,7 +11,6 @@
  * the last bytes are looked for, which finds runs. */
 #include "store/deflate.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,11 @@
 #include <libdeflate.h>
 #endif
 
+#include "store/search.h"
+
 struct deflater {
 #ifdef HAVE_ISAL
+    struct search_table *searches;
     struct isal_zstream *stream;
     unsigned char *level_memory; /* of the size that ISA-L's highest level wants */
 #endif
@@ -43,6 +45,7 @@ void deflater_free(struct deflater *deflater)
 {
     if (!deflater) return;
 #ifdef HAVE_ISAL
+    free(deflater->searches);
     free(deflater->stream);
     free(deflater->level_memory);
 #endif
@@ -71,103 +74,11 @@ const char *deflate_backend(int level)
 #ifdef HAVE_ISAL
 static trajlog_status prepare_isal(struct deflater *deflater, struct error *error)
 {
+    if (!deflater->searches) deflater->searches = search_table_new();
     if (!deflater->stream) deflater->stream = malloc(sizeof *deflater->stream);
     if (!deflater->level_memory) deflater->level_memory = malloc(ISAL_DEF_LVL3_DEFAULT);
-    if (deflater->stream && deflater->level_memory) return TRAJLOG_OK;
+    if (deflater->searches && deflater->stream && deflater->level_memory) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a compressor");
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * What a part of a stream is like
- * ------------------------------------------------------------------------------------------------------------------ */
-
-/* Where repeats are looked for: in the last 32 KiB, so that far ones are found; as the level does, whose table is too
- * small to find most of what is more than some 2 KiB away; in the last 16 bytes; nowhere. */
-enum search { SEARCH_FAR, SEARCH_AS_USUAL, SEARCH_NEARBY, SEARCH_NOWHERE };
-
-#define LEAST_PART    8192 /* smaller planes are deflated together: each code takes some hundred bytes */
-#define SAMPLE        2048
-#define HASHED_PLACES 1024
-#define NEARBY_BITS   4  /* the last 16 bytes */
-#define RUN_BITS      10 /* about what a repeat of something nearby takes in a stream */
-#define REPEAT_BITS   20 /* and of anything else */
-#define ROW_SAMPLES   64
-#define ROW_BYTES     8
-#define USUALLY_FOUND 2048
-#define FARTHEST      32768 /* that deflate can repeat */
-
-/* Bits per byte. */
-static double entropy_of(const unsigned char *sample)
-{
-    uint32_t count[256] = {0};
-    double bits = 0;
-    for (int i = 0; i < SAMPLE; i++) count[sample[i]]++;
-    for (int i = 0; i < 256; i++)
-        if (count[i] > 0) bits += count[i] * log2((double)SAMPLE / count[i]);
-    return bits / SAMPLE;
-}
-
-static uint32_t word_at(const unsigned char *at)
-{
-    uint32_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-static int length_of_repeat(const unsigned char *sample, int at, int earlier)
-{
-    int length = sizeof(uint32_t);
-    while (at + length < SAMPLE && sample[at + length] == sample[earlier + length]) length++;
-    return length;
-}
-
-/* Which part of the sample's bits repeats would save: of what is near, and of what is not. */
-static void weigh_repeats(const unsigned char *sample, double entropy, double *near, double *far)
-{
-    uint16_t place[HASHED_PLACES] = {0}; /* of the latest word with this hash, and 1; 0: none */
-    double saved[2] = {0, 0};
-    for (int i = 0; i + (int)sizeof(uint32_t) <= SAMPLE;) {
-        uint16_t *latest = &place[word_at(sample + i) * UINT32_C(2654435761) >> 22];
-        int earlier = *latest - 1, length = 1;
-        *latest = (uint16_t)(i + 1);
-        if (earlier >= 0 && word_at(sample + earlier) == word_at(sample + i)) {
-            bool is_far = i - earlier > 1 << NEARBY_BITS;
-            int repeated = length_of_repeat(sample, i, earlier);
-            double bits = repeated * entropy - (is_far ? REPEAT_BITS : RUN_BITS);
-            if (bits > 0) {
-                saved[is_far] += bits;
-                length = repeated;
-            }
-        }
-        i += length;
-    }
-    *near = saved[0] / (SAMPLE * (entropy + 0.01));
-    *far = saved[1] / (SAMPLE * (entropy + 0.01));
-}
-
-/* Whether rows tend to repeat the row before: some do not change at all from frame to frame. */
-static bool rows_repeat(const unsigned char *part, size_t bytes, size_t row)
-{
-    int equal = 0;
-    if (row == 0 || row > FARTHEST || bytes < row + ROW_BYTES) return false;
-    size_t span = bytes - row - ROW_BYTES;
-    for (size_t i = 0; i < ROW_SAMPLES; i++) {
-        const unsigned char *at = part + row + span * i / ROW_SAMPLES;
-        equal += memcmp(at, at - row, ROW_BYTES) == 0;
-    }
-    return equal > ROW_SAMPLES / 16;
-}
-
-static enum search choose_search(int level, const unsigned char *part, size_t bytes, size_t row)
-{
-    if (rows_repeat(part, bytes, row)) return row > USUALLY_FOUND ? SEARCH_FAR : SEARCH_AS_USUAL;
-    if (level > 1 || bytes < LEAST_PART) return SEARCH_AS_USUAL;
-    const unsigned char *sample = part + (bytes - SAMPLE) / 2;
-    double near, far, entropy = entropy_of(sample);
-    weigh_repeats(sample, entropy, &near, &far);
-    if (far > 0.01) return SEARCH_AS_USUAL;
-    /* Of noise, a sample shows a little less than it has. */
-    return near < 0.01 && entropy > 7.6 ? SEARCH_NOWHERE : SEARCH_NEARBY;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -216,7 +127,7 @@ static trajlog_status deflate_part(struct deflater *deflater, int level, enum se
     stream->level = search == SEARCH_FAR ? MOST_ISAL_LEVEL : (uint32_t)level;
     stream->level_buf = deflater->level_memory;
     stream->level_buf_size = ISAL_DEF_LVL3_DEFAULT;
-    stream->hist_bits = search == SEARCH_NEARBY ? NEARBY_BITS : 0;
+    stream->hist_bits = search == SEARCH_NEARBY ? SEARCH_NEARBY_BITS : 0;
     stream->gzip_flag = IGZIP_DEFLATE;
     stream->flush = FULL_FLUSH;
     stream->end_of_stream = 0;
@@ -239,6 +150,9 @@ static void append_end(struct stream *stream, const struct planes *planes)
     append(stream, checksum, sizeof checksum);
 }
 
+/* Smaller planes are deflated together: each code takes some hundred bytes. */
+#define LEAST_PART 8192
+
 static trajlog_status deflate_isal(struct deflater *deflater, int level, const struct planes *planes, unsigned char *to,
                                    size_t *size, struct error *error)
 {
@@ -251,7 +165,7 @@ static trajlog_status deflate_isal(struct deflater *deflater, int level, const s
     append(&stream, head, sizeof head);
     for (size_t at = 0; at < bytes && !stream.full; at += part) {
         const unsigned char *from = planes->bytes + at;
-        enum search search = choose_search(level, from, part, together ? 0 : planes->row);
+        enum search search = choose_search(deflater->searches, level, from, part, together ? 0 : planes->row);
         if (search == SEARCH_NOWHERE) store_part(&stream, from, part);
         else TRY(deflate_part(deflater, level, search, from, part, &stream, error));
     }
