@@ -8,10 +8,11 @@
 #include <string.h>
 
 #define BIT           256
-#define SAMPLE        2048
-#define LEAST_PART    (2 * SAMPLE)
+#define SAMPLE        2048 /* bytes, in strips from everywhere */
 #define STRIP         32
 #define STRIPS        (SAMPLE / STRIP)
+#define PIECE         1024 /* bytes in one piece, for what repeats itself */
+#define LEAST_PART    (2 * SAMPLE)
 #define HASH_BITS     10
 #define HASHED_PLACES (1 << HASH_BITS)
 #define LONG_REPEAT   64
@@ -56,10 +57,10 @@ static uint32_t word_at(const unsigned char *at)
     return word;
 }
 
-static int length_of_repeat(const unsigned char *sample, int at, int earlier)
+static int length_of_repeat(const unsigned char *piece, int at, int earlier)
 {
     int length = sizeof(uint32_t);
-    while (length < LONG_REPEAT && at + length < SAMPLE && sample[at + length] == sample[earlier + length]) length++;
+    while (length < LONG_REPEAT && at + length < PIECE && piece[at + length] == piece[earlier + length]) length++;
     return length;
 }
 
@@ -67,19 +68,19 @@ struct saved {
     int near, far; /* bits */
 };
 
-/* What repeats of what is near, and of what is not, would save of the sample. */
-static struct saved weigh_repeats(const unsigned char *sample, int entropy)
+/* What repeats of what is near, and of what is not, would save of the piece. */
+static struct saved weigh_repeats(const unsigned char *piece, int entropy)
 {
     uint16_t place[HASHED_PLACES] = {0}; /* of the latest word with this hash, and 1; 0: none */
     struct saved saved = {0, 0};
-    for (int i = 0, length; i + (int)sizeof(uint32_t) <= SAMPLE; i += length) {
-        uint16_t *latest = &place[word_at(sample + i) * UINT32_C(2654435761) >> (32 - HASH_BITS)];
+    for (int i = 0, length; i + (int)sizeof(uint32_t) <= PIECE; i += length) {
+        uint16_t *latest = &place[word_at(piece + i) * UINT32_C(2654435761) >> (32 - HASH_BITS)];
         int earlier = *latest - 1;
         length = 1;
         *latest = (uint16_t)(i + 1);
-        if (earlier < 0 || word_at(sample + earlier) != word_at(sample + i)) continue;
+        if (earlier < 0 || word_at(piece + earlier) != word_at(piece + i)) continue;
         bool is_far = i - earlier > 1 << SEARCH_NEARBY_BITS;
-        int repeated = length_of_repeat(sample, i, earlier);
+        int repeated = length_of_repeat(piece, i, earlier);
         int bits = repeated * entropy - (is_far ? REPEAT_BITS : RUN_BITS) * BIT;
         if (bits > 0) *(is_far ? &saved.far : &saved.near) += bits;
         if (bits > 0 || repeated == LONG_REPEAT) length = repeated;
@@ -105,8 +106,9 @@ enum search choose_search(const struct search_table *table, int level, const uns
 {
     if (rows_repeat(part, bytes, row)) return row > USUALLY_FOUND ? SEARCH_FAR : SEARCH_AS_USUAL;
     if (level > 1 || bytes < LEAST_PART) return SEARCH_AS_USUAL;
-    int entropy = entropy_of(table, part, bytes), one_percent = SAMPLE * entropy / 100;
-    struct saved saved = weigh_repeats(part + (bytes - SAMPLE) / 2, entropy);
+    int entropy = entropy_of(table, part, bytes), one_percent = PIECE * entropy / 100;
+    if (entropy == 0) return SEARCH_NEARBY;
+    struct saved saved = weigh_repeats(part + (bytes - PIECE) / 2, entropy);
     if (saved.far > one_percent) return SEARCH_AS_USUAL;
     return saved.near <= one_percent && entropy > NOISE_BITS ? SEARCH_NOWHERE : SEARCH_NEARBY;
 }
