@@ -76,7 +76,8 @@ static trajlog_status prepare_isal(struct deflater *deflater, struct error *erro
 {
     if (!deflater->searches) deflater->searches = search_table_new();
     if (!deflater->stream) deflater->stream = malloc(sizeof *deflater->stream);
-    if (!deflater->level_memory) deflater->level_memory = malloc(ISAL_DEF_LVL3_DEFAULT);
+    /* ISA-L's level 3 decides by bytes of it that it has not written. */
+    if (!deflater->level_memory) deflater->level_memory = calloc(1, ISAL_DEF_LVL3_DEFAULT);
     if (deflater->searches && deflater->stream && deflater->level_memory) return TRAJLOG_OK;
     return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a compressor");
 }
