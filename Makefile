@@ -223,12 +223,14 @@ test-hdf5-matrix: ## the tests against the HDF5 of Debian 12, 13 and sid, each i
 ASAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 TSAN_FLAGS = -fsanitize=thread
 # Left out: what is not about our code at run time, or about LAMMPS's and MPI's as well, or measures memory, or is the same
-# again for very long.
+# again for very long, or looks at the physics of an example. Of what is random there is less.
 UNSANITIZED = $(addprefix test/outside/test_,header.py install.py lammps.py readme.py symbols.py)
-NOT_FOR_ASAN = -k 'not (memory_does_not_grow or lammps or allocates_nothing or allocate_nothing or of_a_large_group)'
+NOT_FOR_ASAN = -k 'not (memory_does_not_grow or lammps or allocates_nothing or allocate_nothing or of_a_large_group \
+    or energy_is_kept or momentum_stays_zero)'
+FEWER = TRAJLOG_FAULTS=60 TRAJLOG_POWER_STATES=100 TRAJLOG_KILLS=10
 
 test-asan: ## the C tests and the programs under AddressSanitizer and UndefinedBehaviorSanitizer
-	@LSAN_OPTIONS=suppressions=$(abspath test/leaks.supp):print_suppressions=0 \
+	@LSAN_OPTIONS=suppressions=$(abspath test/leaks.supp):print_suppressions=0 $(FEWER) \
 	    $(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' \
 	    LDFLAGS='$(ASAN_FLAGS)' PYTEST_FLAGS="$(NOT_FOR_ASAN) $(PYTEST_FLAGS)" \
 	    TESTS='test/unit $(filter-out $(UNSANITIZED),$(wildcard test/outside/test_*.py))'
@@ -243,9 +245,20 @@ test-tsan: ## queue, worker, writer and the reader's threads under ThreadSanitiz
 	@$(UNRANDOMIZED) $(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
 	    TESTS='$(THREADED)'
 
+# What a slow machine and two processes need for one test under valgrind. It has no floating-point exceptions.
+VALGRIND = TRAJLOG_TEST_SECONDS=1200 TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
+    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=test/valgrind.supp' \
+    $(PYTEST) -o timeout=1200 -k 'not floating_point_environment' $(PYTEST_FLAGS)
+
 test-valgrind: tests ## the C tests under valgrind
-	TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
-	    --errors-for-leak-kinds=definite --suppressions=test/valgrind.supp' $(PYTEST) $(PYTEST_FLAGS) test/unit
+	$(VALGRIND) test/unit
+
+# Of each part of the library what is quick; a process with valgrind takes half a second to begin.
+QUICK_IN_VALGRIND = journal schema schema_json driver store checkpoint restore queue worker writer ownership reader \
+    rows heap map
+
+valgrind-quick: tests ## a part of them, in a minute or two
+	$(VALGRIND) $(QUICK_IN_VALGRIND:%=test/unit/test_%.c)
 
 long-test: tests ## 10^6 scalar rows, and 10^5 frames of 1000 particles (2.4 GB): memory and cost stay flat
 	TRAJLOG_LONG=1 $(PYTEST) -rP $(PYTEST_FLAGS) test/outside/test_writer_file.py -k memory_does_not_grow
@@ -321,7 +334,7 @@ help: ## this list
 FORCE:
 
 .PHONY: all library tool examples benchmarks bench bench-quick config demo readers tests test test-hdf5-matrix \
-    test-asan test-tsan long-test kill-test soak reliability test-valgrind lint format install uninstall clean help \
-    FORCE
+    test-asan test-tsan long-test kill-test soak reliability test-valgrind valgrind-quick lint format \
+    install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 endif

@@ -109,6 +109,13 @@ def build():
 
 
 @pytest.fixture(scope="session")
+def sanitized(build):
+    """Whether the programs run under a sanitizer: slowly, and watched as to what they do, not what they leave."""
+    flags = build / "flags"
+    return flags.exists() and "-fsanitize" in flags.read_text()
+
+
+@pytest.fixture(scope="session")
 def need():
     """need("cmake"): the tool's path; skips the test where it is missing, and fails it where CI is set.
     need(path): the same for a program that is only built where its libraries are."""

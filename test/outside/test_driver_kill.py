@@ -13,6 +13,7 @@ TRAJLOG_SEED           where the random numbers begin; by default 1
 
 import collections
 import errno
+import itertools
 import os
 import pathlib
 import random
@@ -137,15 +138,16 @@ def record(writer, directory, run, random_numbers, syncs):
     return path, read_log(directory / "1.log") + marks + read_log(directory / "2.log"), options
 
 
-def test_every_state_between_two_writes_opens(writer, run, tmp_path):
+def test_every_state_between_two_writes_opens(writer, sanitized, run, tmp_path):
     record_in, state_in = tmp_path / "record", tmp_path / "state"
+    every = 20 if sanitized else 1  # of many states, which plain h5py opens: it is the run that a sanitizer looks at
     for number in range(amount("TRAJLOG_CRASH_RUNS", 1)):
         for directory in (record_in, state_in):
             directory.mkdir(exist_ok=True)
             clear(directory)
         path, operations, options = record(writer, record_in, run, random.Random(SEED + number), [0, 6, 15])
         states = 0
-        for operation, marks, disk in kill_states(operations):
+        for operation, marks, disk in itertools.islice(kill_states(operations), None, None, every):
             if str(path) not in disk.names:
                 continue
             disk.write_out(state_in)
@@ -154,7 +156,7 @@ def test_every_state_between_two_writes_opens(writer, run, tmp_path):
             except Exception as failure:
                 raise AssertionError(f"{options}, operation {operation} of {len(operations)}") from failure
             states += 1
-        assert states > 300
+        assert states > 300 // every
 
 
 def kill_again(operations, disk, state, restart):

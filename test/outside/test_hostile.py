@@ -108,19 +108,14 @@ def damages(size, raw, seed):
     return [f"flip {place} {bit}" for place, bit in sorted(flips)] + [f"cut {n}" for n in sorted(cuts)]
 
 
-def sanitized(build):
-    flags = (build / "flags").read_text() if (build / "flags").exists() else ""
-    return ["sanitized"] if "-fsanitize" in flags else []
-
-
-def run_all(build, path, copy, lines):
+def run_all(command, lines):
     """{damage: (outcome, check's status)}. A program that crashes or hangs at one is started anew behind it."""
     # libhdf5 itself leaks when it meets a broken object header.
     environment = {**os.environ, "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"}
     outcomes, todo = {}, list(lines)
     while todo:
-        program = subprocess.Popen([build / "test/programs/read_hostile", path, copy, *sanitized(build)], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=environment)
         answers = queue.Queue()
         threading.Thread(target=lambda: [answers.put(line) for line in program.stdout] + [answers.put(None)],
                          daemon=True).start()
@@ -150,10 +145,11 @@ def run_all(build, path, copy, lines):
 
 
 @pytest.mark.parametrize("kind", ["types", "scalars", "metadata", "argon", "seed"])
-def test_damaged_files_are_right_or_refused(build, golden, tmp_path, kind):
+def test_damaged_files_are_right_or_refused(build, sanitized, golden, tmp_path, kind):
     path = golden(kind)
     raw, heap = raw_bytes(path), heap_bytes(path.read_bytes())
-    outcomes = run_all(build, path, tmp_path / "copy.h5", damages(path.stat().st_size, raw, kind))
+    command = [build / "test/programs/read_hostile", path, tmp_path / "copy.h5", *(["sanitized"] if sanitized else [])]
+    outcomes = run_all(command, damages(path.stat().st_size, raw, kind))
     wrong, crashes = {}, 0
     for damage, (outcome, checked) in outcomes.items():
         word, place = damage.split()[:2]

