@@ -52,12 +52,18 @@ header_number = $(shell sed -n 's/^\#define TRAJLOG_VERSION_$(1) \([0-9]*\).*/\1
 MAJOR   := $(call header_number,MAJOR)
 VERSION := $(MAJOR).$(call header_number,MINOR).$(call header_number,PATCH)
 
+# For the one file that is C++: the compiler that belongs to CC.
+ifeq ($(origin CXX),default)
+CXX = $(subst clang,clang++,$(subst gcc,g++,$(patsubst cc,c++,$(CC))))
+endif
+
 # One line for each file that is made; V=1 shows the whole command.
 Q = $(if $(V),,@echo '  $@';)
 
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith $(if $(WERROR),-Werror)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(CFLAGS)
+ALL_CXXFLAGS = -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(ALL_CFLAGS))
 CODEC_CFLAGS = $(ZLIB_CFLAGS) $(if $(HAVE_ISAL),-DHAVE_ISAL $(ISAL_CFLAGS)) \
     $(if $(HAVE_LIBDEFLATE),-DHAVE_LIBDEFLATE $(LIBDEFLATE_CFLAGS))
 INCLUDES = -Iinclude -Isrc $(HDF5_CFLAGS) $(JANSSON_CFLAGS) $(CODEC_CFLAGS)
@@ -74,7 +80,8 @@ EXAMPLES        := $(EXAMPLE_SOURCES:%.c=$(BUILD)/%)
 UNIT_TESTS      := $(patsubst test/unit/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c))
 TEST_PROGRAMS   := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/programs/*.c test/crash/*.c test/campaign/*.c))
 BENCHMARKS      := $(patsubst bench/%.c,$(BUILD)/bench/%,$(filter-out $(BENCH_SHARED),$(wildcard bench/*.c)))
-C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] test/*.h test/*/*.[ch] bench/*.[ch])
+C_FILES         := $(wildcard include/*.h src/*/*.[ch] examples/*.[ch] examples/*.cpp examples/lammps/fmt/*.h \
+    test/*.h test/*/*.[ch] bench/*.[ch])
 
 SHARED_NAME = libtrajlog.so.$(VERSION)
 SONAME      = libtrajlog.so.$(MAJOR)
@@ -93,13 +100,13 @@ config: ## look for libraries anew, and show what was found
 	@cat $(BUILD)/config.mk
 
 $(BUILD)/config.mk: scripts/configure
-	@PYTHON='$(PYTHON)' scripts/configure $@
+	@PYTHON='$(PYTHON)' CXX='$(CXX)' scripts/configure $@
 
 # Changes when compiler or options do: then everything is built anew.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(INCLUDES) $(LDFLAGS) $(LIBS)' | cmp -s - $@ || \
-	    printf '%s\n' '$(CC) $(ALL_CFLAGS) $(INCLUDES) $(LDFLAGS) $(LIBS)' >$@
+	@printf '%s\n' '$(CC) $(CXX) $(ALL_CFLAGS) $(INCLUDES) $(LDFLAGS) $(LIBS)' | cmp -s - $@ || \
+	    printf '%s\n' '$(CC) $(CXX) $(ALL_CFLAGS) $(INCLUDES) $(LDFLAGS) $(LIBS)' >$@
 
 # ----------------------------------------------------------------------------------------------------------------------
 # The library
@@ -139,12 +146,20 @@ $(TOOL_OBJECTS): INCLUDES = $(PUBLIC_CFLAGS)
 $(BUILD)/trajlog: $(TOOL_OBJECTS) $(BUILD)/libtrajlog.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed $^ -o $@ $(LIBS)
 
-$(BUILD)/examples/lammps_log: EXTRA_CFLAGS = $(LAMMPS_CFLAGS)
-$(BUILD)/examples/lammps_log: EXTRA_LIBS = $(LAMMPS_LIBS)
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libtrajlog.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(PUBLIC_CFLAGS) $(EXTRA_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ \
-	    $(LDFLAGS) -Wl,--as-needed $(EXTRA_LIBS) $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PUBLIC_CFLAGS) $(DEPENDENCIES) $(filter-out %.h,$^) -o $@ $(LDFLAGS) -Wl,--as-needed $(LIBS)
+
+# LAMMPS is C++, and so is the fix that lammps_log gives it.
+LAMMPS_OBJECTS := $(if $(HAVE_LAMMPS),$(BUILD)/examples/lammps_log.o $(BUILD)/examples/lammps_fix.o)
+$(BUILD)/examples/lammps_log.o: examples/lammps_log.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PUBLIC_CFLAGS) $(LAMMPS_CFLAGS) $(DEPENDENCIES) -c $< -o $@
+$(BUILD)/examples/lammps_fix.o: examples/lammps_fix.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(ALL_CXXFLAGS) $(LAMMPS_CXXFLAGS) $(DEPENDENCIES) -c $< -o $@
+$(BUILD)/examples/lammps_log: $(LAMMPS_OBJECTS) $(BUILD)/libtrajlog.a
+	$(Q)$(CXX) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed $(filter %.o %.a,$^) -o $@ $(LAMMPS_LIBS) $(LIBS)
 
 COMMA = ,
 
@@ -188,7 +203,7 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BENCH_OBJECTS) $(BUILD)/libtrajlog.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed $(filter %.o,$^) $(BENCH_LIBRARY) -o $@ $(LIBS)
 .SECONDARY: $(BENCHMARKS:%=%.o) $(BENCH_OBJECTS)
 
--include $(addsuffix .d,$(LIBRARY_OBJECTS) $(TOOL_OBJECTS) $(EXAMPLES) $(UNIT_TESTS) $(TEST_PROGRAMS) \
+-include $(addsuffix .d,$(LIBRARY_OBJECTS) $(TOOL_OBJECTS) $(EXAMPLES) $(LAMMPS_OBJECTS) $(UNIT_TESTS) $(TEST_PROGRAMS) \
     $(BENCHMARKS:%=%.o) $(BENCH_OBJECTS))
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -280,6 +295,7 @@ lint: ## check the format with clang-format, and the code with clang-tidy
 	clang-format --dry-run -Werror $(C_FILES)
 	@printf '%s\n' $(filter-out $(ERROR_SOURCES),$(LIBRARY_SOURCES)) | $(TIDY) -include scripts/lint.h
 	@printf '%s\n' $(ERROR_SOURCES) $(TOOL_SOURCES) $(EXAMPLE_SOURCES) | $(TIDY)
+	@$(if $(HAVE_LAMMPS),clang-tidy --quiet examples/lammps_fix.cpp -- -std=c++17 -D_GNU_SOURCE $(LAMMPS_CXXFLAGS))
 
 format: ## let clang-format rewrite the C files
 	clang-format -i $(C_FILES)
@@ -329,7 +345,7 @@ clean: ## remove what was built
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
-	@echo 'Variables: CC CFLAGS LDFLAGS BUILD WERROR=1 V=1 PYTHON prefix DESTDIR HDF5_CFLAGS HDF5_LIBS PYTEST_FLAGS'
+	@echo 'Variables: CC CXX CFLAGS LDFLAGS BUILD WERROR=1 V=1 PYTHON prefix DESTDIR HDF5_CFLAGS HDF5_LIBS PYTEST_FLAGS'
 
 FORCE:
 

@@ -7,20 +7,16 @@
  * `trajectory` (position, velocity, image, box) and `thermo` (LAMMPS's thermo keywords). Rows are in the order of the
  * atoms' ids; numbers are the ones that `dump custom` and `thermo_style custom` print, in the units of the script.
  *
- * How the run is cut. `run 0` sets everything up; then blocks of `run K pre no post no` continue without a new setup,
- * so that neighbour lists, wrapping into the box and sorting happen in the steps in which `run S` has them; `start` and
- * `stop` tell fixes that ramp something of the whole run. The end of a block moves the origin of LAMMPS's clock, which
- * would round the time in another way: it is put back. What cannot be cut like that is refused (rRESPA, which does not
- * know `pre no`), but for fixes that undo their work when a run ends (`fix adapt ... reset yes`): they do so at the end
- * of each block. Energies and pressure are asked for by a `fix ave/time` of ours, because LAMMPS only computes them in
- * steps in which somebody will want them, and columns are added to a `thermo_style custom` that does without them.
+ * One `run S` is all that LAMMPS is told: lammps_fix.cpp adds a fix behind those of the script, which calls back at the
+ * end of each step that is to be logged. It also asks for energies and pressure there, because LAMMPS only computes them
+ * in steps in which somebody will want them, and columns are added to a `thermo_style custom` that does without them.
  *
  * Going on after a kill. With --checkpoint N, LAMMPS writes a restart file every N steps, to FILE.restart.0 and
  * FILE.restart.1 by turns, and a checkpoint in the log says which one belongs to it. --resume takes the newest: it sets
  * LAMMPS's variable `restart` to the file's name, and the script is to read that file instead of making a system (see
- * in.melt). LAMMPS begins anew with the atoms as they are in the file, so the run that wrote it does the same: it makes a
- * new setup. That, and what LAMMPS leaves out of restart files (the random numbers of fix langevin, ...), is all that
- * tells such a run from `run S`.
+ * in.melt). LAMMPS begins anew with the atoms as they are in the file, so the run that wrote it does the same: it ends
+ * there, and another `run` begins with a new setup. That, how the time is rounded, and what LAMMPS leaves out of restart
+ * files (the random numbers of fix langevin, ...), is all that tells such a run from `run S`.
  *
  * LAMMPS ends the process when it meets an error, unless it is built with exceptions. Its message is then repeated on
  * stderr, and the log is closed. */
@@ -42,6 +38,7 @@
 
 #include <lammps/library.h>
 
+#include "lammps_fix.h"
 #include "progress_bar.h"
 #include "trajlog.h"
 
@@ -97,6 +94,8 @@ struct engine {
     double origin[3], box[3][3];
     double thermo[THERMO_COUNT];
     int32_t restart_file; /* 0 or 1: the one that belongs to the latest checkpoint */
+    struct lammps_fix fix;
+    bool logging_failed; /* and the error is told: LAMMPS stops soon */
 };
 
 /* Where a run begins. */
@@ -174,7 +173,7 @@ static bool start_lammps(struct engine *engine, struct arguments *arguments)
     return engine->lammps != NULL;
 }
 
-/* Keeps the file short: each block prints a few lines. */
+/* Keeps the file short, whatever the script lets LAMMPS print in each step. */
 static void trim_screen(void)
 {
     struct stat status;
@@ -230,7 +229,7 @@ static bool take_ids(struct engine *engine)
     return good;
 }
 
-/* Whether this LAMMPS, with the system that the script made, can be run in blocks and read out. */
+/* Whether this LAMMPS, with the system that the script made, can be read out. */
 static bool check_lammps(struct engine *engine)
 {
     void *lammps = engine->lammps;
@@ -244,17 +243,11 @@ static bool check_lammps(struct engine *engine)
              lammps_extract_setting(lammps, "bigint") != sizeof(int64_t))
         problem = "this LAMMPS was not built with -DLAMMPS_SMALLBIG";
     else if (lammps_extract_setting(lammps, "box_exist") != 1) problem = "the input script makes no simulation box";
-    else if (lammps_extract_global(lammps, "respa_levels") != NULL) problem = "run_style respa cannot be run in blocks";
     else if (engine->units == NULL) problem = "the units style of the script is not known";
     else if (lammps_extract_global(lammps, "atime") == NULL || lammps_extract_global(lammps, "atimestep") == NULL)
         problem = "this LAMMPS is too old: it does not tell its time";
     if (problem != NULL) fail("%s", problem);
     return problem == NULL;
-}
-
-static int64_t greatest_common_divisor(int64_t a, int64_t b)
-{
-    return b == 0 ? a : greatest_common_divisor(b, a % b);
 }
 
 static bool command(struct engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -327,51 +320,20 @@ static bool complete_thermo_style(struct engine *engine)
     return true;
 }
 
-/* Sees to it that energies and pressure are computed in the steps that are logged, whatever the script prints. A fix
- * fires at multiples of its interval. */
-static bool ask_for_thermo(struct engine *engine, int64_t every)
+/* Runs at the end of a step. */
+static void read_step_and_time(struct engine *engine)
 {
-    int64_t interval = greatest_common_divisor(every, engine->first_step);
-    if (!complete_thermo_style(engine)) return false;
-    return command(engine,
-                   "fix trajlog_thermo all ave/time %" PRId64 " 1 %" PRId64 " c_thermo_temp c_thermo_press c_thermo_pe",
-                   interval, interval);
-}
-
-/* Where the time comes from: time = origin + (step - origin_step) * time_step. */
-struct clock {
-    double *origin, *time_step;
-    int64_t *origin_step;
-};
-
-/* Integrates a block of the run, which goes from the first step to `stop`. */
-static bool run_block(struct engine *engine, int64_t steps, int64_t stop, bool setup)
-{
-    struct clock clock = {lammps_extract_global(engine->lammps, "atime"), lammps_extract_global(engine->lammps, "dt"),
-                          lammps_extract_global(engine->lammps, "atimestep")};
-    double origin = *clock.origin, time_step = *clock.time_step;
-    int64_t origin_step = *clock.origin_step;
-
-    if (!command(engine, "run %" PRId64 " pre %s post no start %" PRId64 " stop %" PRId64, steps, setup ? "yes" : "no",
-                 engine->first_step, stop))
-        return false;
-    /* A fix that changes the time step moves the origin too. Then the new one stays, and may round the last bit. */
-    if (*clock.time_step == time_step) {
-        *clock.origin = origin;
-        *clock.origin_step = origin_step;
-    }
-    int64_t expected = engine->step + steps;
     engine->step = *(int64_t *)lammps_extract_global(engine->lammps, "ntimestep");
-    engine->time = *clock.origin + (double)(engine->step - *clock.origin_step) * *clock.time_step;
-    if (engine->step == expected) return true;
-    fail("LAMMPS stopped at step %" PRId64 " and not at %" PRId64 " (fix halt, or timer timeout?)", engine->step,
-         expected);
-    return false;
+    int64_t origin_step = *(int64_t *)lammps_extract_global(engine->lammps, "atimestep");
+    double origin = *(double *)lammps_extract_global(engine->lammps, "atime");
+    double time_step = *(double *)lammps_extract_global(engine->lammps, "dt");
+    engine->time = origin + (double)(engine->step - origin_step) * time_step;
 }
 
 /* Reads what the views do not find by themselves: rows, box and thermo. */
 static bool read_out(struct engine *engine)
 {
+    read_step_and_time(engine);
     int64_t atoms = lammps_extract_setting(engine->lammps, "nlocal");
     if (atoms != engine->atoms) {
         fail("%" PRId64 " atoms at step %" PRId64 ", and %" PRId64
@@ -396,7 +358,7 @@ static bool read_out(struct engine *engine)
     engine->box[2][1] = yz;
     for (size_t i = 0; i < THERMO_COUNT; i++)
         engine->thermo[i] = lammps_get_thermo(engine->lammps, thermo_keywords[i].keyword);
-    return true;
+    return went_well(engine);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -557,13 +519,18 @@ static trajlog_writer *open_log(const struct engine *engine, const struct argume
     return log;
 }
 
-/* Logs where LAMMPS stands now. */
-static bool log_step(struct engine *engine)
+/* LAMMPS calls this, at the end of a step that is due. */
+static bool log_step(void *context)
 {
-    if (!read_out(engine)) return false;
-    if (trajlog_log_state(logged, engine->step, engine->time, engine) == TRAJLOG_OK) return true;
-    fail("%s", trajlog_message(logged));
-    return false;
+    struct engine *engine = context;
+    trim_screen();
+    bool good = read_out(engine);
+    if (good && trajlog_log_state(logged, engine->step, engine->time, engine) != TRAJLOG_OK) {
+        fail("%s", trajlog_message(logged));
+        good = false;
+    }
+    engine->logging_failed = !good;
+    return good;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -608,22 +575,29 @@ static bool keep_restart_file(const char *new_path, const char *path)
 
 static int64_t checkpoint_interval(const struct arguments *arguments)
 {
-    int64_t blocks = arguments->checkpoint / arguments->every + (arguments->checkpoint % arguments->every != 0);
-    return blocks * arguments->every;
+    int64_t frames = arguments->checkpoint / arguments->every + (arguments->checkpoint % arguments->every != 0);
+    return frames * arguments->every;
 }
 
-/* Makes a checkpoint of the step that was just logged, if one is due; then the next block begins with a setup. */
-static bool make_checkpoint(struct engine *engine, const struct arguments *arguments, bool *setup)
+/* Lets LAMMPS go on in time from the checkpoint's. It did not keep the time in restart files before 2022, so a run that
+ * goes on has to say it; the run that made the checkpoint does so too, for the same last bits. */
+static void set_clock(struct engine *engine)
+{
+    *(double *)lammps_extract_global(engine->lammps, "atime") = engine->time;
+    *(int64_t *)lammps_extract_global(engine->lammps, "atimestep") = engine->step;
+}
+
+/* Makes a checkpoint of the step that was just logged. */
+static bool make_checkpoint(struct engine *engine, const struct arguments *arguments)
 {
     char new_path[PATH_MAX], path[PATH_MAX];
-    int64_t steps = engine->step - engine->first_step, interval = checkpoint_interval(arguments);
-    if (interval == 0 || steps % interval != 0) return true;
-    engine->restart_file = (int32_t)(steps / interval % 2);
+    int64_t steps = engine->step - engine->first_step;
+    engine->restart_file = (int32_t)(steps / checkpoint_interval(arguments) % 2);
     if (!restart_path(new_path, sizeof new_path, arguments, "new") ||
         !restart_path(path, sizeof path, arguments, restart_suffix(engine->restart_file)))
         return false;
     if (!command(engine, "write_restart %s", new_path) || !keep_restart_file(new_path, path)) return false;
-    *setup = true;
+    set_clock(engine);
     if (trajlog_checkpoint(logged, engine->step, engine->time) == TRAJLOG_OK) return true;
     fail("%s", trajlog_message(logged));
     return false;
@@ -640,7 +614,7 @@ static bool restore(struct engine *engine, struct arguments *arguments, struct r
     trajlog_reader *reader = NULL;
     trajlog_status status = trajlog_open(&reader, arguments->out);
     restart->goes_on = status != TRAJLOG_NOT_FOUND;
-    if (status == TRAJLOG_OK) status = trajlog_restore(reader, requests, 2, &restart->last_step, NULL);
+    if (status == TRAJLOG_OK) status = trajlog_restore(reader, requests, 2, &restart->last_step, &engine->time);
     if (status != TRAJLOG_OK && status != TRAJLOG_NOT_FOUND) fail("%s", trajlog_reader_message(reader));
     trajlog_reader_close(&reader);
     if (status != TRAJLOG_OK) return status == TRAJLOG_NOT_FOUND;
@@ -674,18 +648,56 @@ static bool find_place(struct engine *engine, const struct restart *restart)
     return true;
 }
 
-/* Steps that are left over behind the last whole block are run, too, as the script's author expects. */
+/* Gives LAMMPS the fix that calls log_step, behind all others. */
+static bool add_fix(struct engine *engine, const struct arguments *arguments, const struct restart *restart)
+{
+    const bool goes_on = restart->last_step != TRAJLOG_FROM_THE_START;
+    const int64_t frames = goes_on ? (engine->step - engine->first_step) / arguments->every + 1 : 0;
+    engine->fix = (struct lammps_fix){.next = engine->first_step + frames * arguments->every,
+                                      .every = arguments->every,
+                                      .energies = true,
+                                      .call = log_step,
+                                      .context = engine};
+    lammps_fix_register(engine->lammps, &engine->fix);
+    return complete_thermo_style(engine) && command(engine, "fix trajlog all trajlog");
+}
+
+/* Runs as far as one `run` command goes: to the next checkpoint or to the end. */
+static bool run_part(struct engine *engine, int64_t steps, int64_t stop)
+{
+    int64_t expected = engine->step + steps;
+    if (!command(engine, "run %" PRId64 " start %" PRId64 " stop %" PRId64 " post no", steps, engine->first_step, stop))
+        return false;
+    if (engine->logging_failed) return false;
+    engine->step = *(int64_t *)lammps_extract_global(engine->lammps, "ntimestep");
+    if (engine->step == expected) return true;
+    fail("LAMMPS stopped at step %" PRId64 " and not at %" PRId64 " (fix halt, or timer timeout?)", engine->step,
+         expected);
+    return false;
+}
+
+/* How many steps the next `run` command has; LAMMPS takes INT32_MAX of them at most. */
+static int64_t part_length(const struct engine *engine, int64_t interval, int64_t stop)
+{
+    int64_t length = stop - engine->step;
+    if (length > INT32_MAX) length = INT32_MAX;
+    if (interval == 0) return length;
+    int64_t to_checkpoint = interval - (engine->step - engine->first_step) % interval;
+    return length < to_checkpoint ? length : to_checkpoint;
+}
+
+/* A run that goes on has logged its first step; any other does so in the setup of its first part. */
 static bool run(struct engine *engine, const struct arguments *arguments, const struct restart *restart)
 {
-    int64_t every = arguments->every, stop = engine->first_step + arguments->steps;
-    bool setup = restart->last_step != TRAJLOG_FROM_THE_START;
-    if (!ask_for_thermo(engine, every)) return false;
-    if (!setup && (!run_block(engine, 0, stop, true) || !log_step(engine))) return false;
-    for (int64_t left = stop - engine->step; left > 0; left -= every) {
-        if (!run_block(engine, left < every ? left : every, stop, setup)) return false;
-        setup = false;
-        if (left >= every && (!log_step(engine) || !make_checkpoint(engine, arguments, &setup))) return false;
-        trim_screen();
+    const int64_t stop = engine->first_step + arguments->steps, interval = checkpoint_interval(arguments);
+    if (!add_fix(engine, arguments, restart)) return false;
+    bool begins = restart->last_step == TRAJLOG_FROM_THE_START;
+    if (!begins) set_clock(engine);
+    for (; begins || engine->step < stop; begins = false) {
+        int64_t steps = part_length(engine, interval, stop);
+        if (!run_part(engine, steps, stop)) return false;
+        const bool due = interval > 0 && steps > 0 && (engine->step - engine->first_step) % interval == 0;
+        if (due && !make_checkpoint(engine, arguments)) return false;
     }
     return true;
 }

@@ -151,6 +151,23 @@ def test_lammps_needs_its_restart_file(tmp_path):
     assert "log.h5.restart.1" in message and "No such file" in message
 
 
+def test_lammps_goes_on_in_time(tmp_path):
+    """Also where time and steps did not begin together."""
+    if not (BUILD / "examples" / "lammps_log").exists():
+        pytest.skip("lammps_log was not built")
+    script = tmp_path / "in.later"
+    text = (ROOT / "examples" / "in.melt").read_text()
+    script.write_text(text.replace('loop geom"', 'loop geom" "reset_timestep 12345"'))
+    more = ["--checkpoint", 25, "--input", script]
+    run("lammps_log", tmp_path / "whole.h5", *more, "--steps", 100)
+    run("lammps_log", tmp_path / "cut.h5", *more, "--steps", 65)
+    run("lammps_log", tmp_path / "cut.h5", "--resume", *more, "--steps", 100)
+    check_equal(tmp_path / "whole.h5", tmp_path / "cut.h5")
+    with h5py.File(tmp_path / "cut.h5") as log:
+        assert log["trajectory/step"][...].tolist() == list(range(12345, 12446, 10))
+        assert log["trajectory/time"][...].tolist() == pytest.approx([0.05 * row for row in range(11)])
+
+
 def test_checksums_are_of_whole_runs(tmp_path):
     result = subprocess.run([BUILD / "examples/md_argon", "--resume", "--checksum", "--out", tmp_path / "log.h5"],
                             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
