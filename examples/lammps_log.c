@@ -10,6 +10,7 @@
  * One `run S` is all that LAMMPS is told: lammps_fix.cpp adds a fix behind those of the script, which calls back at the
  * end of each step that is to be logged. It also asks for energies and pressure there, because LAMMPS only computes them
  * in steps in which somebody will want them, and columns are added to a `thermo_style custom` that does without them.
+ * --no-thermo leaves out the group `thermo`, and that work with it.
  *
  * Going on after a kill. With --checkpoint N, LAMMPS writes a restart file every N steps, to FILE.restart.0 and
  * FILE.restart.1 by turns, and a checkpoint in the log says which one belongs to it. --resume takes the newest: it sets
@@ -49,7 +50,7 @@ struct arguments {
     const char *input, *out, *config, *lammps_log;
     char *lammps[MAXIMUM_ARGUMENTS]; /* the command line that LAMMPS sees */
     int lammps_count;
-    bool quiet, synchronous, replace, resume;
+    bool quiet, synchronous, replace, resume, no_thermo;
 };
 
 /* The units of LAMMPS's `units` styles, from the documentation of that command; NULL: none, or without a spelling. */
@@ -356,7 +357,7 @@ static bool read_out(struct engine *engine)
     engine->box[1][0] = xy;
     engine->box[2][0] = xz;
     engine->box[2][1] = yz;
-    for (size_t i = 0; i < THERMO_COUNT; i++)
+    for (size_t i = 0; engine->fix.energies && i < THERMO_COUNT; i++)
         engine->thermo[i] = lammps_get_thermo(engine->lammps, thermo_keywords[i].keyword);
     return went_well(engine);
 }
@@ -452,11 +453,23 @@ static trajlog_profile choose_profile(const struct units *units)
     return known ? TRAJLOG_PROFILE_DEFAULT : TRAJLOG_PROFILE_STRICT;
 }
 
-static void declare_log(trajlog_writer *log, struct engine *engine, int64_t every)
+static void declare_thermo(trajlog_writer *log, struct engine *engine, trajlog_frequency due)
+{
+    const struct units *units = engine->units;
+    trajlog_group *thermo = trajlog_add_group(log, "thermo", due);
+    for (size_t i = 0; i < THERMO_COUNT; i++) {
+        const char *const *unit = (const void *)((const char *)units + thermo_keywords[i].unit);
+        trajlog_field *field = trajlog_add_field(thermo, thermo_keywords[i].field, TRAJLOG_FLOAT64, TRAJLOG_SCALAR,
+                                                 &engine->thermo[i], *unit);
+        (void)trajlog_set_role(field, TRAJLOG_ROLE_OBSERVABLE, NULL);
+    }
+}
+
+static void declare_log(trajlog_writer *log, struct engine *engine, const struct arguments *arguments)
 {
     const int64_t n = engine->atoms;
     const struct units *units = engine->units;
-    const trajlog_frequency due = trajlog_every_between(every, engine->first_step, TRAJLOG_NO_STOP);
+    const trajlog_frequency due = trajlog_every_between(arguments->every, engine->first_step, TRAJLOG_NO_STOP);
 
     trajlog_group *init = trajlog_add_group(log, "init", trajlog_once());
     trajlog_add_field(init, "id", TRAJLOG_INT32, TRAJLOG_SHAPE(n), engine->id, NULL);
@@ -477,14 +490,7 @@ static void declare_log(trajlog_writer *log, struct engine *engine, int64_t ever
     (void)trajlog_set_role(box, TRAJLOG_ROLE_BOX_EDGES, NULL);
     set_boundary(log, engine);
     trajlog_add_field(trajectory, "box_origin", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(3), engine->origin, units->length);
-
-    trajlog_group *thermo = trajlog_add_group(log, "thermo", due);
-    for (size_t i = 0; i < THERMO_COUNT; i++) {
-        const char *const *unit = (const void *)((const char *)units + thermo_keywords[i].unit);
-        trajlog_field *field = trajlog_add_field(thermo, thermo_keywords[i].field, TRAJLOG_FLOAT64, TRAJLOG_SCALAR,
-                                                 &engine->thermo[i], *unit);
-        (void)trajlog_set_role(field, TRAJLOG_ROLE_OBSERVABLE, NULL);
-    }
+    if (!arguments->no_thermo) declare_thermo(log, engine, due);
 }
 
 /* The state itself is in LAMMPS's restart file. */
@@ -655,11 +661,12 @@ static bool add_fix(struct engine *engine, const struct arguments *arguments, co
     const int64_t frames = goes_on ? (engine->step - engine->first_step) / arguments->every + 1 : 0;
     engine->fix = (struct lammps_fix){.next = engine->first_step + frames * arguments->every,
                                       .every = arguments->every,
-                                      .energies = true,
+                                      .energies = !arguments->no_thermo,
                                       .call = log_step,
                                       .context = engine};
     lammps_fix_register(engine->lammps, &engine->fix);
-    return complete_thermo_style(engine) && command(engine, "fix trajlog all trajlog");
+    if (engine->fix.energies && !complete_thermo_style(engine)) return false;
+    return command(engine, "fix trajlog all trajlog");
 }
 
 /* Runs as far as one `run` command goes: to the next checkpoint or to the end. */
@@ -713,7 +720,7 @@ static bool run_and_log(struct engine *engine, struct arguments *arguments)
     logged = open_log(engine, arguments, &restart);
     /* Only now: handlers run in reverse order, and libhdf5, which registers its own, must live longer than the log. */
     if (atexit(close_log) != 0) return false;
-    declare_log(logged, engine, arguments->every);
+    declare_log(logged, engine, arguments);
     if (arguments->checkpoint > 0) declare_checkpoint(logged, engine);
     bool good = run(engine, arguments, &restart);
     if (trajlog_close(&logged) == TRAJLOG_OK) return good;
@@ -725,7 +732,7 @@ static bool run_and_log(struct engine *engine, struct arguments *arguments)
  * The command line
  * ------------------------------------------------------------------------------------------------------------------ */
 
-enum option_key { KEY_CONFIG = 256, KEY_SYNC, KEY_REPLACE, KEY_RESUME, KEY_CHECKPOINT, KEY_LAMMPS_LOG };
+enum option_key { KEY_CONFIG = 256, KEY_SYNC, KEY_REPLACE, KEY_RESUME, KEY_CHECKPOINT, KEY_LAMMPS_LOG, KEY_NO_THERMO };
 
 static const struct argp_option option_list[] = {
     {"input", 'i', "FILE", 0, "LAMMPS's input script, without a run command", 0},
@@ -740,6 +747,7 @@ static const struct argp_option option_list[] = {
      "Go on from the newest checkpoint in the log, if there is one; else start over in it", 0},
     {"config", KEY_CONFIG, "FILE", 0, "A JSON configuration for the log", 0},
     {"sync", KEY_SYNC, NULL, 0, "Write from the simulation's thread, without a queue", 0},
+    {"no-thermo", KEY_NO_THERMO, NULL, 0, "No group thermo: LAMMPS need not compute energies and pressure for it", 0},
     {"lammps-log", KEY_LAMMPS_LOG, "FILE", 0, "LAMMPS's own log.lammps (default none)", 0},
     {"quiet", 'q', NULL, 0, "No progress bar and no summary", 0},
     {0}};
@@ -805,6 +813,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         break;
     case KEY_REPLACE:
         arguments->replace = true;
+        break;
+    case KEY_NO_THERMO:
+        arguments->no_thermo = true;
         break;
     case KEY_LAMMPS_LOG:
         arguments->lammps_log = text;

@@ -284,6 +284,22 @@ def test_equals_lammps(tmp_path, name, steps, every):
                 assert np.array_equal(init[field][...], frame[column])
 
 
+def test_without_thermo(tmp_path):
+    """The group is not there, the script's own output stays as it is, and the other rows are the same."""
+    script = SCRIPTS["own output in between"]
+    for name, more in ("with", []), ("without", ["--no-thermo"]):
+        log = tmp_path / f"{name}.log"
+        result = run_program(tmp_path, script, "--steps", 50, "--every", 5, "--lammps-log", log, *more)
+        assert result.returncode == 0, result.stderr
+        (tmp_path / "log.h5").rename(tmp_path / f"{name}.h5")
+        assert ("PotEng" in log.read_text()) == (name == "with")
+    with h5py.File(tmp_path / "with.h5") as log, h5py.File(tmp_path / "without.h5") as other:
+        assert "thermo" in log and "thermo" not in other
+        assert len(other["trajectory/step"]) == 11
+        for field in "step", "time", "position", "velocity", "image", "box":
+            assert np.array_equal(log["trajectory"][field][...], other["trajectory"][field][...])
+
+
 def test_scripts_do_what_they_are_here_for(tmp_path):
     """Atoms cross the box's sides and neighbour lists are rebuilt; ids have holes; the box flips; time steps vary."""
     for name in "moving along", "sparse ids", "sheared, the box flips", "the time step varies":
