@@ -1,8 +1,11 @@
-/* Throughput from open to close, against write(2), and against libhdf5 called in each step. All sides write to the same
- * directory, and nothing is synced. */
+/* Throughput from open to close, against write(2), and against libhdf5 called in each step; and what a log could reach at
+ * best, from two threads that do nothing but copy and write. All sides write to the same directory, and nothing is synced. */
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +14,7 @@
 #include "frames.h"
 
 #define PIECE ((size_t)1 << 20)
+#define QUEUE ((size_t)64 << 20) /* the default of a log's */
 
 struct drain {
     char *path;
@@ -84,6 +88,69 @@ static double drain_write(void *context)
     return end - begin;
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The least that a log with a thread of its own has to do: one thread copies the frames into a ring of the queue's size,
+ * the other one writes them from there. No HDF5, no commits, no sleep.
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+struct ring {
+    unsigned char *memory;
+    size_t size, frame, total; /* bytes; size and total are whole frames */
+    int descriptor;
+    _Atomic size_t head, tail;
+};
+
+static void wait_until(_Atomic size_t *counter, size_t least)
+{
+    while (atomic_load_explicit(counter, memory_order_acquire) < least) sched_yield();
+}
+
+static void *write_ring(void *context)
+{
+    struct ring *ring = context;
+    for (size_t done = 0, next; done < ring->total; done = next) {
+        wait_until(&ring->head, done + ring->frame);
+        /* As much as there is, up to a piece, or a frame that is larger; not over the end of the ring. */
+        size_t there = atomic_load(&ring->head) - done, straight = ring->size - done % ring->size;
+        size_t most = ring->frame > PIECE ? ring->frame : PIECE / ring->frame * ring->frame;
+        if (there > straight) there = straight;
+        next = done + (there < most ? there : most);
+        write_all(ring->descriptor, ring->memory + done % ring->size, next - done);
+        atomic_store_explicit(&ring->tail, next, memory_order_release);
+    }
+    return NULL;
+}
+
+static double drain_ring(void *context)
+{
+    const struct drain *drain = context;
+    struct ring ring = {.frame = FRAME_BYTES(drain->particles)};
+    pthread_t writer;
+    ring.size = (QUEUE / ring.frame > 4 ? QUEUE / ring.frame : 4) * ring.frame;
+    ring.total = (size_t)drain->count * ring.frame;
+    unlink(drain->path);
+    double begin = seconds_now();
+    ring.memory = allocate(ring.size);
+    ring.descriptor = open(drain->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (ring.descriptor < 0) fail("%s: %s", drain->path, strerror(errno));
+    if (pthread_create(&writer, NULL, write_ring, &ring) != 0) fail("pthread_create");
+    for (size_t at = 0, i = 0; at < ring.total; at += ring.frame, i++) {
+        if (at + ring.frame > ring.size) wait_until(&ring.tail, at + ring.frame - ring.size);
+        memcpy(ring.memory + at % ring.size, pool_frame(drain, (int64_t)i), ring.frame);
+        atomic_store_explicit(&ring.head, at + ring.frame, memory_order_release);
+    }
+    pthread_join(writer, NULL);
+    if (close(ring.descriptor) != 0) fail("%s: %s", drain->path, strerror(errno));
+    free(ring.memory);
+    double end = seconds_now();
+    unlink(drain->path);
+    return end - begin;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * libhdf5
+ * ------------------------------------------------------------------------------------------------------------------ */
+
 /* A growing dataset of libhdf5's, without filters. */
 static hid_t make_dataset(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hsize_t chunk_rows)
 {
@@ -144,11 +211,11 @@ static void drain_free(struct drain *drain)
     free(drain->path);
 }
 
-static void drain_vs(const struct settings *settings, const struct frames *frames, const char *name, measurement peer,
-                     int64_t particles, int64_t bytes, int repetitions)
+static void drain_vs(const struct settings *settings, const struct frames *frames, const char *name, measurement ours,
+                     measurement peer, int64_t particles, int64_t bytes, int repetitions)
 {
     struct drain drain = drain_make(settings, frames, particles, bytes);
-    compare(name, PEER_BY_OURS, drain_log, peer, &drain, repetitions, total_bytes(&drain));
+    compare(name, PEER_BY_OURS, ours, peer, &drain, repetitions, total_bytes(&drain));
     drain_free(&drain);
 }
 
@@ -253,17 +320,20 @@ int main(int argc, char **argv)
     struct frames frames = frames_load(&settings);
     const int repetitions = (int)choose(&settings, 15, 3);
     const struct {
-        const char *name, *raw;
+        const char *name, *ring, *raw;
         int64_t particles, bytes;
     } sizes[] = {
-        {"drain_vs_write_12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
-        {"drain_vs_write_1m2", "drain_1m2", 100000, choose(&settings, 1200000000, 240000000)},
-        {"drain_vs_write_12m", "drain_12m", 1000000, choose(&settings, 1200000000, 360000000)},
+        {"drain_vs_write_12k", "ring_vs_write_12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
+        {"drain_vs_write_1m2", "ring_vs_write_1m2", "drain_1m2", 100000, choose(&settings, 1200000000, 240000000)},
+        {"drain_vs_write_12m", "ring_vs_write_12m", "drain_12m", 1000000, choose(&settings, 1200000000, 360000000)},
     };
     for (int i = 0; i < 3; i++) {
         if (is_raw(&settings, sizes[i].raw)) drain_raw(&settings, &frames, sizes[i].particles, sizes[i].bytes);
-        if (settings.raw == NULL)
-            drain_vs(&settings, &frames, sizes[i].name, drain_write, sizes[i].particles, sizes[i].bytes, repetitions);
+        if (settings.raw != NULL) continue;
+        drain_vs(&settings, &frames, sizes[i].name, drain_log, drain_write, sizes[i].particles, sizes[i].bytes,
+                 repetitions);
+        drain_vs(&settings, &frames, sizes[i].ring, drain_ring, drain_write, sizes[i].particles, sizes[i].bytes,
+                 repetitions);
     }
     if (is_raw(&settings, "scalars")) {
         struct records records = {.path = path_in(&settings, "records.h5"), .count = 4000000};
@@ -271,8 +341,8 @@ int main(int argc, char **argv)
         free(records.path);
     }
     if (settings.raw == NULL) {
-        drain_vs(&settings, &frames, "drain_vs_naive_12k", drain_naive, 1000, choose(&settings, 240000000, 60000000),
-                 repetitions);
+        drain_vs(&settings, &frames, "drain_vs_naive_12k", drain_log, drain_naive, 1000,
+                 choose(&settings, 240000000, 60000000), repetitions);
         scalars_vs_naive(&settings);
     }
     if (settings.raw == NULL && !settings.quick) scan_chunk_rows(&settings, &frames);
