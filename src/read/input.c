@@ -21,6 +21,7 @@
 #endif
 
 #include "read/heap.h"
+#include "read/whole_header.h"
 #include "store/hdf5_error.h"
 #include "store/journal.h"
 #include "store/ownership.h"
@@ -155,6 +156,26 @@ static bool may_be_seen(const struct source *source, H5FD_mem_t type, uint64_t a
     return sound;
 }
 
+static bool read_for_header(const void *source, uint64_t address, size_t size, void *buffer)
+{
+    return read_source(source, address, size, buffer);
+}
+
+/* How often metadata is read whose checksum is wrong: a writer may be at it. libhdf5, which does so too when it reads
+ * live, waits in between, first a nanosecond and then twice as long each time: its own hundred attempts would never end;
+ * these take a millisecond. */
+#define METADATA_ATTEMPTS 20
+
+/* What begins like an object header and is not whole, libhdf5 must not see either. */
+static bool read_header(const struct source *source, uint64_t address, size_t size, void *buffer)
+{
+    for (int attempt = 0; attempt < METADATA_ATTEMPTS; attempt++) {
+        if (!read_source(source, address, size, buffer)) return false;
+        if (header_is_whole(read_for_header, source, address, buffer, size)) return true;
+    }
+    return false;
+}
+
 /* Past the end of the file there are zeros, as with libhdf5's own drivers. */
 static herr_t read_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, void *buffer)
 {
@@ -166,6 +187,7 @@ static herr_t read_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t a
         source->noted_size = size;
         return 0;
     }
+    if (type == H5FD_MEM_OHDR) return read_header(source, address, size, buffer) ? 0 : -1;
     return read_source(source, address, size, buffer) && may_be_seen(source, type, address, size, buffer) ? 0 : -1;
 }
 
@@ -195,10 +217,6 @@ static const H5FD_class_t read_driver = {
     .write = read_write,
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
-
-/* How often libhdf5 reads metadata whose checksum is wrong, when it reads live. It waits in between, first a nanosecond
- * and then twice as long each time: its own hundred attempts would never end; these take a millisecond. */
-#define METADATA_ATTEMPTS 20
 
 /* It stays registered: libhdf5 looks into it once more after the last file that uses it has let go of it. */
 static hid_t registered_driver(void)

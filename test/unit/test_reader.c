@@ -6,10 +6,12 @@
 #include <hdf5.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "hdf5_ids.h"
 #include "trajlog.h"
 
 #define ATOMS 5
@@ -362,6 +364,56 @@ static void a_truncated_log_is_refused(void **state)
     expect(fixture->reader, status, TRAJLOG_INVALID_FILE, fixture->path);
 }
 
+static unsigned char *read_all(const char *path, size_t *size)
+{
+    struct stat status;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0 && fstat(file, &status) == 0);
+    *size = (size_t)status.st_size;
+    unsigned char *bytes = malloc(*size);
+    assert_true(bytes != NULL && pread(file, bytes, *size, 0) == status.st_size && close(file) == 0);
+    return bytes;
+}
+
+static void put_byte(const struct fixture *fixture, off_t place, unsigned char byte)
+{
+    int file = open(fixture->path, O_WRONLY | O_CLOEXEC);
+    assert_true(file >= 0 && pwrite(file, &byte, 1, place) == 1 && close(file) == 0);
+}
+
+/* Whoever forgets a part of a header in libhdf5 ends with its complaint, or its abort. */
+static bool refuses_in_silence(struct fixture *fixture, off_t place, unsigned char byte)
+{
+    struct hdf5_ids before = hdf5_next_ids();
+    put_byte(fixture, place, byte ^ 0x10);
+    bool refuses = trajlog_open(&fixture->reader, fixture->path) != TRAJLOG_OK;
+    trajlog_reader_close(&fixture->reader);
+    assert_int_not_equal(trajlog_check(fixture->path, NULL, NULL, NULL, NULL), TRAJLOG_OK);
+    assert_int_equal(hdf5_ids_left(&before), 0);
+    if (!hdf5_ends_in_silence()) fail_msg("the damage is at %lld", (long long)place);
+    put_byte(fixture, place, byte);
+    return refuses;
+}
+
+static void a_broken_header_leaves_nothing_behind(void **state)
+{
+    static const char *const signatures[] = {"OHDR", "OCHK"};
+    static const int places[] = {0, 4, 5, 9, 32};
+    struct fixture *fixture = *state;
+    size_t size;
+    make_log(fixture);
+    unsigned char *bytes = read_all(fixture->path, &size);
+    for (size_t i = 0; i < 2; i++) {
+        int refused = 0;
+        for (const unsigned char *at = bytes; (at = memmem(at, (size_t)(bytes + size - at), signatures[i], 4)); at++)
+            for (size_t k = 0; k < sizeof places / sizeof *places; k++)
+                refused += refuses_in_silence(fixture, at - bytes + places[k], at[places[k]]);
+        assert_true(refused > 5);
+    }
+    free(bytes);
+    open_reader(fixture);
+}
+
 /* The writer is in the same process, and libhdf5 must not hand its unfinished state to the reader. */
 static void a_log_is_followed_while_it_is_written(void **state)
 {
@@ -625,6 +677,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_reader_that_could_not_open_carries_its_error),
     TEST(what_is_no_log_is_refused),
     TEST(a_truncated_log_is_refused),
+    TEST(a_broken_header_leaves_nothing_behind),
     TEST(a_log_is_followed_while_it_is_written),
     TEST(a_reader_that_is_old_does_not_meet_other_rows),
     TEST(a_refresh_shows_groups_that_appear_and_a_file_that_is_replaced),
