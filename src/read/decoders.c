@@ -1,5 +1,5 @@
-/* The threads are those of store/threads.c. The mutex is here because they and the caller borrow decoders at the same time;
- * it is held only to take one or to put it back. */
+/* The threads are those of store/threads.c. The mutex is here because they and the caller borrow decoders at the same
+ * time; it is held only to take one or to put it back. */
 #include "read/decoders.h"
 
 #include <pthread.h>

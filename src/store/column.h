@@ -10,9 +10,9 @@
  * With access by particle, several chunks lie side by side, each with some of the particles of the same rows. What is
  * said here of a chunk, or of the tail, then holds for each of them.
  *
- * Where the number of particles varies, rows come with those that there are, and the room for them grows: more chunks lie
- * side by side then. A chunk in which no row has a particle is not stored, and reads as the fill value; so are those of the
- * rows from before. */
+ * Where the number of particles varies, rows come with those that there are, and the room for them grows: more chunks
+ * lie side by side then. A chunk in which no row has a particle is not stored, and reads as the fill value; so are
+ * those of the rows from before. */
 #ifndef STORE_COLUMN_H
 #define STORE_COLUMN_H
 
@@ -91,10 +91,10 @@ struct column {
 trajlog_status column_create(struct column *column, struct column_context *context, hid_t location,
                              const struct column_layout *layout, struct error *error);
 
-/* Taking up a column of an earlier run, in three steps. column_open: as it is in the file; chunks, filters and capacity are
- * the file's, type and shape must be the layout's, else INVALID_FILE. column_keep: only the first `rows` rows count from here
- * on; those in a chunk that is not full come into memory. column_take_up, when SWMR is on: the others leave the dataset,
- * and the tail gets where it can be written on; for one batch with whatever else is taken up. */
+/* Taking up a column of an earlier run, in three steps. column_open: as it is in the file; chunks, filters and capacity
+ * are the file's, type and shape must be the layout's, else INVALID_FILE. column_keep: only the first `rows` rows count
+ * from here on; those in a chunk that is not full come into memory. column_take_up, when SWMR is on: the others leave
+ * the dataset, and the tail gets where it can be written on; for one batch with whatever else is taken up. */
 trajlog_status column_open(struct column *column, struct column_context *context, hid_t location,
                            const struct column_layout *layout, struct error *error);
 trajlog_status column_keep(struct column *column, int64_t rows, struct error *error);
@@ -116,11 +116,12 @@ int64_t column_capacity(const struct column *column);
 trajlog_status column_grow(struct column *column, int64_t capacity, struct error *error);
 int64_t column_next_write(const struct column *column);
 
-/* Where rows may be borrowed, and there is nothing to be done to them, large ones are not copied but written from where they
- * lie, when their chunk is full. This copies those that wait for that; then they can go. */
+/* Where rows may be borrowed, and there is nothing to be done to them, large ones are not copied but written from where
+ * they lie, when their chunk is full. This copies those that wait for that; then they can go. */
 void column_settle(struct column *column);
 
-/* The same as column_append for a row that fills no chunk, which can only succeed. Numbers are copied here: there may be many of them. */
+/* The same as column_append for a row that fills no chunk, which can only succeed. Numbers are copied here: there may
+ * be many of them. */
 void column_gather_any(struct column *column, const void *row);
 static inline void column_gather(struct column *column, const void *row)
 {
@@ -133,8 +134,8 @@ static inline void column_gather(struct column *column, const void *row)
 /* Writes the tail and sets the extent to the exact number of rows; the file is flushed by the caller. */
 trajlog_status column_commit(struct column *column, struct error *error);
 
-/* The same when no row will follow: the filters are applied to the tail too. Not where it has been stored without them, and
- * without a checksum to gain: a second copy of it would only take space. */
+/* The same when no row will follow: the filters are applied to the tail too. Not where it has been stored without them,
+ * and without a checksum to gain: a second copy of it would only take space. */
 trajlog_status column_finish(struct column *column, struct error *error);
 
 /* Closes the dataset and frees the memory; uncommitted rows are lost. Fine on a zeroed column, and twice. */

@@ -48,8 +48,8 @@ void column_settle(struct column *column)
     return_borrowed(column);
 }
 
-/* A chunk of rows that all lie elsewhere. Should libhdf5 ever do more with a chunk than to hand it to the driver, it finds
- * the buffer, and that is then what is written. */
+/* A chunk of rows that all lie elsewhere. Should libhdf5 ever do more with a chunk than to hand it to the driver, it
+ * finds the buffer, and that is then what is written. */
 static trajlog_status store_borrowed(struct column *column, struct error *error)
 {
     struct driver *driver = column->context->driver;

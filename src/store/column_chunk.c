@@ -1,5 +1,5 @@
-/* Chunks on their way to disk: full ones with their filters, by way of the helpers where there are any, and the tail as it
- * is, in its place. Every chunk of a column with a time axis is stored here. */
+/* Chunks on their way to disk: full ones with their filters, by way of the helpers where there are any, and the tail as
+ * it is, in its place. Every chunk of a column with a time axis is stored here. */
 #include "store/column_parts.h"
 
 #include <string.h>
@@ -43,8 +43,8 @@ trajlog_status column_store_chunk(struct column *column, struct corner corner, c
     return column_check_driver(column, error);
 }
 
-/* The tail is stored anew, at `taken`, unless it stays in its place. libhdf5 frees nothing while readers may look, so the
- * old place would be lost. */
+/* The tail is stored anew, at `taken`, unless it stays in its place. libhdf5 frees nothing while readers may look, so
+ * the old place would be lost. */
 static void move_tail(struct column *column, int64_t side, const struct block *taken)
 {
     struct block *tail = &column->tail[side];
@@ -121,8 +121,8 @@ trajlog_status column_store_tail(struct column *column, struct error *error)
     return TRAJLOG_OK;
 }
 
-/* A tail that an earlier run has stored with its filters is not overwritten: its bytes would change, should the chunk that
- * is full now happen to be of the same size. */
+/* A tail that an earlier run has stored with its filters is not overwritten: its bytes would change, should the chunk
+ * that is full now happen to be of the same size. */
 static trajlog_status move_filtered_tail(struct column *column, struct error *error)
 {
     for (int64_t side = 0; side < column->used; side++) {

@@ -1,4 +1,4 @@
-/* A dataset without a time axis: made, written once, and closed. It is a column that has one row for as long as that takes. */
+/* A dataset without a time axis: made, written once, and closed. A column that has one row, and not for long. */
 #include "store/column_parts.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Opening the dataset of an earlier run. Nothing of it is believed: what the schema says of it must be so, and what the file
- * alone knows, the shape of its chunks and their filters, must be what trajlog could have made. */
+/* Opening the dataset of an earlier run. Nothing of it is believed: what the schema says of it must be so, and what the
+ * file alone knows, the shape of its chunks and their filters, must be what trajlog could have made. */
 #include "store/column_parts.h"
 
 #include "store/hdf5_types.h"

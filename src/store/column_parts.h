@@ -40,7 +40,7 @@ trajlog_status column_make_dataset(struct column *column, hid_t location, const 
 
 /* ---- column_open.c ---- */
 
-/* Opens the dataset, and brings the column to what the file has; without memory for a tail. `grows`: it has a time axis. */
+/* Opens the dataset, and brings the column to what the file has; makes no memory for a tail. `grows`: in time. */
 trajlog_status column_open_as_it_is(struct column *column, struct column_context *context, hid_t location,
                                     const struct column_layout *layout, bool grows, struct error *error);
 
@@ -48,8 +48,8 @@ trajlog_status column_open_as_it_is(struct column *column, struct column_context
 
 /* Puts a row into the tail, at `place`. */
 void column_put_row(struct column *column, int64_t place, const struct rounding *rounding, const void *row);
-/* The same where the number of particles varies; fills up behind those of the row. column_use_sides was called before: so many
- * particles are to lie in the tail, and the rows that are there already have none behind their own. */
+/* The same where the number of particles varies; fills up behind those of the row. column_use_sides was called before:
+ * so many particles are to lie in the tail, and the rows that are there already have none behind their own. */
 void column_put_particles(struct column *column, int64_t place, const struct rounding *rounding, const void *row,
                           size_t row_bytes);
 trajlog_status column_use_sides(struct column *column, int64_t particles, struct error *error);
@@ -72,8 +72,8 @@ trajlog_status column_check_driver(const struct column *column, struct error *er
 trajlog_status column_store_chunk(struct column *column, struct corner corner, const struct encoded *encoded,
                                   struct block *taken, struct error *error);
 
-/* The chunk that ends with the last row, by way of the helpers if it has filters; and all of those side by side, which are the
- * tail no longer. */
+/* The chunk that ends with the last row, by way of the helpers if it has filters; and all of those side by side, which
+ * are the tail no longer. */
 trajlog_status column_store_full_chunk(struct column *column, const void *chunk, int64_t side, struct error *error);
 trajlog_status column_store_full_chunks(struct column *column, const unsigned char *chunks, struct error *error);
 /* What the helpers have had longest. */

@@ -1,5 +1,5 @@
-/* Slots: rows that are written again and again in place. Each is a chunk by itself, without filters, so that it never moves
- * and its neighbours are never touched. */
+/* Slots: rows that are written again and again in place. Each is a chunk by itself, without filters, so that it never
+ * moves and its neighbours are never touched. */
 #include "store/column_parts.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Going on with the column of an earlier run: its last rows come back into memory, as the tail, and the chunks with rows that
- * are not kept leave the dataset. Also a column that is new beside such ones, and lacks their rows. */
+/* Going on with the column of an earlier run: its last rows come back into memory, as the tail, and the chunks with
+ * rows that are not kept leave the dataset. Also a column that is new beside such ones, and lacks their rows. */
 #include "store/column_parts.h"
 
 #include <stdlib.h>
@@ -97,7 +97,7 @@ static trajlog_status read_tail(struct column *column, int64_t first_row, int64_
     return status;
 }
 
-/* Whether all of the tail is on disk as store_tail or column_finish would have it there. Its filters change its size. */
+/* Whether all of the tail is on disk as a commit or column_finish would have it there. Its filters change its size. */
 static trajlog_status find_tail(struct column *column, int64_t first_row, bool *found, struct error *error)
 {
     *found = true;

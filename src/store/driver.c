@@ -45,8 +45,8 @@
  *
  * 8. In a forked child the driver is in this state too.
  *
- * Here is the driver as libhdf5 calls it. The steps above that take more than a call are in driver_held.c and
- * driver_commit.c (1, 2 and 6), driver_headers.c (2), driver_write.c (4 and 7), driver_show.c and driver_publish.c (5). */
+ * Here is the driver as libhdf5 calls it. What takes more than a call is in driver_held.c and driver_commit.c (1, 2
+ * and 6), driver_headers.c (2), driver_write.c (4 and 7), and driver_show.c and driver_publish.c (5). */
 #include "store/driver_state.h"
 
 #include <errno.h>

@@ -22,9 +22,9 @@
  *
  * H5Fclose without driver_finish leaves the file as a kill would: at its last commit, valid.
  *
- * After the first failure (driver_error says which) every write still succeeds, into nothing: the file stays at its last
- * commit, libhdf5 is led on and can be closed; only a failed read is an error to it. So look at driver_error, or at
- * driver_commit's status, and not at libhdf5's. */
+ * After the first failure (driver_error says which) every write still succeeds, into nothing: the file stays at its
+ * last commit, libhdf5 is led on and can be closed; only a failed read is an error to it. So look at driver_error, or
+ * at driver_commit's status, and not at libhdf5's. */
 #ifndef STORE_DRIVER_H
 #define STORE_DRIVER_H
 
@@ -97,8 +97,8 @@ bool driver_last_raw(struct driver *driver, haddr_t *address, hsize_t *size);
 void driver_retire(struct driver *driver, haddr_t address, hsize_t size, double seconds);
 
 /* The next raw block that libhdf5 is given at `place`, for H5Dwrite_chunk, is taken from `count` pieces of `size` bytes
- * instead, which are together as large: so rows need not lie together. driver_took_pieces: whether that has happened, which
- * depends on libhdf5 handing the address down. The pieces must live until then. */
+ * instead, which are together as large: so rows need not lie together. driver_took_pieces: whether that has happened,
+ * which depends on libhdf5 handing the address down. The pieces must live until then. */
 void driver_give_pieces(struct driver *driver, const void *place, const void *const *pieces, size_t count, size_t size);
 bool driver_took_pieces(struct driver *driver);
 

@@ -1,5 +1,5 @@
-/* Object headers, which say how many rows there are. All that share a page are written by one write, so that their datasets
- * get or lose rows at the same instant; and the pages in the order that driver.c asks for (2 and 5). */
+/* Object headers, which say how many rows there are. All that share a page are written by one write, so that their
+ * datasets get or lose rows at the same instant; and the pages in the order that driver.c asks for (2 and 5). */
 #include "store/driver_state.h"
 
 #include <errno.h>

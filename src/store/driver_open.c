@@ -1,4 +1,4 @@
-/* Making drivers: for a new file, for one that a resume takes up, after its journal was seen to, and for one to be read. */
+/* Making drivers: for a new file, for one that a resume takes up once its journal was seen to, for one to be read. */
 #include "store/driver_state.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
-/* Publishing: a new file gets its name, and what a resume has changed becomes part of an existing one, as one batch that
- * a journal can take back (5 in driver.c). */
+/* Publishing: a new file gets its name, and what a resume has changed becomes part of an existing one, as one batch
+ * that a journal can take back (5 in driver.c). */
 #include "store/driver_state.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* A new file gets its name. A journal that an older file of that name has left does not belong to it, and would stay. */
+/* A new file gets its name. A journal that an older file of that name has left is not its own, and is removed. */
 static trajlog_status publish_new(struct driver *driver, enum commit_level level)
 {
     TRY(driver_make_room(driver));

@@ -84,7 +84,7 @@ trajlog_status driver_make_room(struct driver *driver);
 /* Makes the file longer for commits to come. */
 trajlog_status driver_stay_ahead(struct driver *driver);
 
-/* The first page: as it is to be, with libhdf5's superblock and the end in `front`; written; and whether it need not be. */
+/* The first page: as it is to be, with libhdf5's superblock and the true end; written; and whether it need not be. */
 void driver_encode_front(const struct driver *driver, struct front_page *front,
                          unsigned char bytes[FRONT_PAGE_WRITTEN]);
 trajlog_status driver_write_front(struct driver *driver);
@@ -104,8 +104,8 @@ enum header_order { FIRST_PAGE_FIRST, LAST_PAGE_FIRST };
 
 /* Those that are held back, sorted. */
 trajlog_status driver_select_headers(struct driver *driver, struct journal_blocks *headers);
-/* How many of the headers, which are sorted, are written by one write, since they share the pages of the first one; and how
- * many bytes those are, with what lies between the headers. */
+/* How many of the headers, which are sorted, are written by one write, since they share the pages of the first one; and
+ * how many bytes those are, with what lies between the headers. */
 size_t driver_header_run(const struct journal_block *block, size_t count, uint64_t *size);
 /* One write for each page. If one fails, tries to put back what was there on all of them. */
 trajlog_status driver_write_headers(struct driver *driver, const struct journal_blocks *headers,

@@ -1,5 +1,5 @@
-/* Writing to the file, until something fails: then it is frozen (7 in driver.c). Also its first page, and its length, which is
- * ahead of the end that the page announces (4). */
+/* Writing to the file, until something fails: then it is frozen (7 in driver.c). Also its first page, and its length,
+ * which is ahead of the end that the page announces (4). */
 #include "store/driver_state.h"
 
 #include <errno.h>

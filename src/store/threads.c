@@ -1,8 +1,8 @@
 /* One queue of tasks under one mutex, which threads and whoever waits for a task take from.
  *
- * Writing has threads that encode, reading has threads that decode, and neither knows the other: so what both are lies below
- * them, here, though the store itself runs in whatever thread it is called in. It sees helpers.h only. Threads that help are
- * started and ended nowhere else; the only other thread is the log's own, in write/worker.c. */
+ * Writing has threads that encode, reading has threads that decode, and neither knows the other: so what they share
+ * lies below them, here, though the store itself runs in whatever thread it is called in, and sees helpers.h only.
+ * Threads that help are started and ended nowhere else; the only other thread is the log's own, in write/worker.c. */
 #include "store/threads.h"
 
 #include <pthread.h>
