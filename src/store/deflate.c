@@ -193,6 +193,7 @@ static trajlog_status deflate_rest(struct deflater *deflater, int level, const u
 static trajlog_status deflate_rest(struct deflater *deflater, int level, const unsigned char *from, size_t bytes,
                                    unsigned char *to, size_t *size, struct error *error)
 {
+    (void)deflater; /* zlib keeps nothing */
     uLongf length = bytes;
     int result = compress2(to, &length, from, bytes, level);
     *size = result == Z_OK ? length : 0;
