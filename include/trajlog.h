@@ -874,7 +874,7 @@ typedef struct trajlog_block {
     const void **fields; /* [field_count]: each [row_count, shape...], in the order of the request */
 } trajlog_block;
 /* `fields`: names, in the order wanted; NULL with 0: all of the group. `types`: one per field, or NULL: as stored.
- * `block_rows`: 0: about 1 MiB. Status: as trajlog_read. Close the stream before its reader. */
+ * `block_rows`: 0: about 512 KiB. Status: as trajlog_read. Close the stream before its reader. */
 TRAJLOG_API trajlog_status trajlog_stream_open(trajlog_stream **stream, trajlog_reader *reader, const char *group,
                                                trajlog_rows rows, const char *const *fields, const trajlog_type *types,
                                                size_t field_count, int64_t block_rows);

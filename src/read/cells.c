@@ -142,14 +142,52 @@ static void find_chunk(const struct cells *cells, const int64_t *start, struct p
     place->stored = result >= 0 && noted;
 }
 
-void cells_find(const struct cells *cells, const int64_t *start, struct place *place)
+static int found_number(const struct cells *cells, const int64_t *start)
 {
-    memset(place, 0, sizeof *place);
-    if (cells->chunked) {
-        find_chunk(cells, start, place);
-        return;
+    return (int)(start[0] / cells->cell[0] % CELLS_FOUND);
+}
+
+bool cells_recall(const struct cells *cells, const int64_t *start, struct place *place)
+{
+    if (!cells->chunked) {
+        *place = (struct place){.stored = true, .address = cells->address, .size = cells->bytes};
+        return true;
     }
-    *place = (struct place){.stored = true, .address = cells->address, .size = cells->bytes};
+    const struct found_cell *found = &cells->found[found_number(cells, start)];
+    if (!found->place.stored || memcmp(found->start, start, (size_t)cells->rank * sizeof *start) != 0) return false;
+    *place = found->place;
+    return true;
+}
+
+/* What is not stored now may be so later. */
+void cells_find(struct cells *cells, const int64_t *start, struct place *place)
+{
+    if (cells_recall(cells, start, place)) return;
+    memset(place, 0, sizeof *place);
+    find_chunk(cells, start, place);
+    if (!place->stored) return;
+    struct found_cell *found = &cells->found[found_number(cells, start)];
+    memcpy(found->start, start, (size_t)cells->rank * sizeof *start);
+    found->place = *place;
+}
+
+/* Where one is not stored the others are likely not to be, and nothing can be kept of that. */
+void cells_find_next(struct cells *cells, const int64_t *start)
+{
+    struct place place;
+    int64_t next[REGION_MAX_RANK];
+    memcpy(next, start, (size_t)cells->rank * sizeof *start);
+    for (int i = 1; cells->chunked && i < CELLS_FOUND; i++) {
+        if (next[0] >= cells->dims[0] - cells->cell[0]) return;
+        next[0] += cells->cell[0];
+        cells_find(cells, next, &place);
+        if (!place.stored) return;
+    }
+}
+
+void cells_forget(struct cells *cells)
+{
+    memset(cells->found, 0, sizeof cells->found);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,20 @@ struct kept_cell {
     unsigned char *bytes;
 };
 
+/* Where a cell is in the file, as libhdf5's index says. */
+struct place {
+    bool stored; /* otherwise its elements are the fill value, or the index cannot be read: libhdf5 knows */
+    uint32_t mask;
+    uint64_t address, size;
+};
+
+/* One that was found, so that nobody has to ask for it again. */
+struct found_cell {
+    int64_t start[REGION_MAX_RANK];
+    struct place place; /* not stored: there is none */
+};
+#define CELLS_FOUND 16
+
 struct cells {
     hid_t dataset; /* the owner's, as are the next two */
     struct source *source;
@@ -27,15 +41,9 @@ struct cells {
     bool chunked, filtered;
     uint64_t address; /* of a contiguous dataset */
     struct decoding decoding;
-    int64_t across;         /* cells that lie side by side, with the same rows */
-    struct kept_cell *kept; /* [across]; NULL: none are kept */
-};
-
-/* Where a cell is in the file, as libhdf5's index says. */
-struct place {
-    bool stored; /* otherwise its elements are the fill value, or the index cannot be read: libhdf5 knows */
-    uint32_t mask;
-    uint64_t address, size;
+    int64_t across;                       /* cells that lie side by side, with the same rows */
+    struct kept_cell *kept;               /* [across]; NULL: none are kept */
+    struct found_cell found[CELLS_FOUND]; /* of each of so many bands of rows, the latest */
 };
 
 /* *cells is NULL if libhdf5 must read this dataset, or there is no source or nothing to decode with. Under the HDF5 lock.
@@ -45,8 +53,15 @@ trajlog_status cells_make(struct cells **cells, hid_t dataset, hid_t properties,
 void cells_free(struct cells *cells); /* NULL is OK */
 
 /* Asks the index for the cell that begins there. Under the HDF5 lock, with libhdf5 quiet. Some microseconds, however
- * many cells there are. */
-void cells_find(const struct cells *cells, const int64_t *start, struct place *place);
+ * many cells there are; less where it was found before. */
+void cells_find(struct cells *cells, const int64_t *start, struct place *place);
+/* Whether it was found before; then *place is set. Without libhdf5. */
+bool cells_recall(const struct cells *cells, const int64_t *start, struct place *place);
+/* The same as cells_find for the next few bands of rows, of which it is known that they do not move: for those who will
+ * want them one after the other. Ends where there is none in the file. */
+void cells_find_next(struct cells *cells, const int64_t *start);
+/* Nothing was found before: the index was read anew. */
+void cells_forget(struct cells *cells);
 
 /* Reads the part of a cell, which lies in `whole` too, that is kept in `to`; `cell` is the cell's own region. Any thread.
  * `decoded`: the cell as it is kept or shall be; NULL: nobody keeps it. `is_decoded`: it is there already.

@@ -320,6 +320,7 @@ trajlog_status dataset_look_again(const struct dataset *dataset, struct error *e
     hsize_t dims[H5S_MAX_RANK] = {0};
     int64_t now = milliseconds();
     if (!dataset->looked || now - *dataset->looked < SAFE_MS) return TRAJLOG_OK;
+    if (dataset->cells) cells_forget(dataset->cells);
     if (H5Drefresh(dataset->handle) < 0) return hdf5_error(error, "its index cannot be read again");
     hid_t space = H5Dget_space(dataset->handle);
     int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);

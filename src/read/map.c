@@ -38,7 +38,7 @@ static trajlog_status check_storage(const struct dataset *dataset, struct error 
     return TRAJLOG_OK;
 }
 
-static trajlog_status find_cell(const struct cells *cells, int64_t start, struct place *place, struct error *error)
+static trajlog_status find_cell(struct cells *cells, int64_t start, struct place *place, struct error *error)
 {
     const int64_t begin[REGION_MAX_RANK] = {start};
     cells_find(cells, begin, place);
@@ -51,7 +51,7 @@ static trajlog_status find_cell(const struct cells *cells, int64_t start, struct
 /* The first chunk, and those that follow it directly; the stretch becomes as long as that. */
 static trajlog_status find_together(struct stretch *stretch, struct error *error)
 {
-    const struct cells *cells = stretch->dataset->cells;
+    struct cells *cells = stretch->dataset->cells;
     const int64_t rows = cells->rank > 0 ? cells->cell[0] : 1, start = stretch->first - stretch->first % rows;
     struct place place, next;
     TRY(find_cell(cells, start, &place, error));

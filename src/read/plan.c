@@ -142,21 +142,38 @@ static bool plan_cell(struct plan *plan)
     error_clear(&planned->error);
     bool is_kept = planned->kept && planned->kept->row == part->cell.start[0];
     if (is_kept && !plan->ahead) part->place.stored = true;
-    else cells_find(cells, part->cell.start, &part->place);
     plan->count++;
     return true;
+}
+
+/* Which of them are in the file, and where. Of what is read in advance, more will be wanted; cells that went through
+ * filters cost so much by themselves that finding them does not matter. */
+static void find_cells(struct plan *plan)
+{
+    struct cells *cells = plan->dataset->cells;
+    struct hdf5_quiet quiet;
+    hdf5_lock();
+    hdf5_quiet_begin(&quiet);
+    for (int i = 0; i < plan->count; i++) {
+        struct cell_part *part = &plan->cells[i].part;
+        if (!part->place.stored) cells_find(cells, part->cell.start, &part->place);
+    }
+    if (plan->ahead && !cells->filtered) cells_find_next(cells, plan->cells[plan->count - 1].part.cell.start);
+    hdf5_quiet_end(&quiet);
+    hdf5_unlock();
 }
 
 /* As many cells as there is room for. */
 static void plan_cells(struct plan *plan)
 {
-    struct hdf5_quiet quiet;
+    int known = 0;
     plan->count = 0;
-    hdf5_lock();
-    hdf5_quiet_begin(&quiet);
     while (!plan->complete && plan->count < plan->capacity && plan_cell(plan)) walk_on(plan);
-    hdf5_quiet_end(&quiet);
-    hdf5_unlock();
+    for (int i = 0; i < plan->count; i++) {
+        struct cell_part *part = &plan->cells[i].part;
+        known += part->place.stored || cells_recall(plan->dataset->cells, part->cell.start, &part->place);
+    }
+    if (known < plan->count) find_cells(plan);
 }
 
 static trajlog_status plan_make(struct plan **plan, const struct dataset *dataset, const struct region *region,

@@ -8,10 +8,18 @@
 #include "read/cells.h"
 #include "read/reader.h"
 
-/* A block of the default size: what fits into a processor's caches is read fastest. */
-#define BLOCK_BYTES ((int64_t)1 << 20)
+/* A block of the default size: what fits well into a processor's second cache, beside what it is copied from, is read
+ * fastest. */
+#define BLOCK_BYTES ((int64_t)512 << 10)
 /* A batch of chunks that have to be decoded: more of them, so that all threads have some. */
 #define DECODED_BYTES ((int64_t)4 << 20)
+/* Steps and times are small: so many are read at a time, where batches have fewer rows. */
+#define AXIS_ROWS 512
+
+/* Rows that are read together. */
+struct batch {
+    int64_t first, count; /* of the selection; 0: none */
+};
 
 struct stream_field {
     const struct dataset *dataset; /* NULL: the group has no such one */
@@ -19,11 +27,7 @@ struct stream_field {
     void *stored[2];         /* two batches, as stored; they are the same where nobody writes to them in advance */
     void *converted;         /* NULL: given as stored */
     struct rows_ahead ahead; /* of the batch after the current one */
-};
-
-/* Rows that are read together: multiples of a block. */
-struct batch {
-    int64_t first, count; /* of the selection; 0: none */
+    struct batch held;       /* the rows that are in memory now */
 };
 
 struct trajlog_stream {
@@ -34,12 +38,12 @@ struct trajlog_stream {
     struct selection selection;
     int64_t *list;               /* a copy of the selection's, which the caller may free */
     struct stream_field *fields; /* those asked for, then step and time */
-    void **data;                 /* what blocks point to */
+    const void **data;           /* what blocks point to */
     size_t field_count;
     int64_t block_rows, batch_rows, next;
-    int64_t chunk_rows; /* of the largest field: batches end with its chunks, where they can */
-    struct batch current, ahead;
-    int side; /* of the two batches in memory, the current one */
+    int64_t chunk_rows;          /* of the largest field: batches end with its chunks, where they can */
+    struct batch current, ahead; /* multiples of a block */
+    int side;                    /* of the two batches in memory, the current one */
 };
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -126,16 +130,35 @@ static void choose_rows(trajlog_stream *stream, int64_t wanted)
     find_chunk_rows(stream);
 }
 
+static bool is_range(const struct selection *selection)
+{
+    return !selection->list && selection->stride == 1;
+}
+
+static bool is_axis(const trajlog_stream *stream, const struct stream_field *field)
+{
+    return field >= stream->fields + stream->field_count;
+}
+
+/* Of the field, at a time. */
+static int64_t most_rows(const trajlog_stream *stream, const struct stream_field *field)
+{
+    int64_t all = stream->selection.count, wanted = all < AXIS_ROWS ? all : AXIS_ROWS;
+    bool more = is_axis(stream, field) && is_range(&stream->selection) && stream->batch_rows < wanted;
+    return more ? wanted : stream->batch_rows;
+}
+
 static trajlog_status allocate_field(const trajlog_stream *stream, struct stream_field *field, struct error *error)
 {
     const struct dataset *dataset = field->dataset;
     if (!dataset || stream->selection.count == 0) return TRAJLOG_OK;
-    trajlog_status status = rows_allocate(dataset, dataset->type, stream->batch_rows, &field->stored[0], error);
+    const int64_t rows = most_rows(stream, field);
+    trajlog_status status = rows_allocate(dataset, dataset->type, rows, &field->stored[0], error);
     field->stored[1] = field->stored[0];
-    if (status == TRAJLOG_OK && is_decoded(field))
-        status = rows_allocate(dataset, dataset->type, stream->batch_rows, &field->stored[1], error);
+    if (status == TRAJLOG_OK && is_decoded(field) && !is_axis(stream, field))
+        status = rows_allocate(dataset, dataset->type, rows, &field->stored[1], error);
     if (status == TRAJLOG_OK && field->type != dataset->type)
-        status = rows_allocate(dataset, field->type, stream->batch_rows, &field->converted, error);
+        status = rows_allocate(dataset, field->type, rows, &field->converted, error);
     if (status != TRAJLOG_OK) reader_name_field(error, stream->group, dataset->name);
     return status;
 }
@@ -191,11 +214,6 @@ static void drop_ahead(trajlog_stream *stream)
     stream->ahead.count = 0;
 }
 
-static bool is_range(const struct selection *selection)
-{
-    return !selection->list && selection->stride == 1;
-}
-
 /* The rows from `first` on: a batch that ends where a chunk ends, if blocks end there too. */
 static struct batch next_batch(const trajlog_stream *stream, int64_t first)
 {
@@ -218,17 +236,42 @@ static trajlog_status convert_field(const struct stream_field *field, const void
     return status;
 }
 
-static trajlog_status read_field(trajlog_stream *stream, struct stream_field *field, const struct batch *batch,
+static trajlog_status read_rows(const trajlog_stream *stream, struct stream_field *field, const struct batch *batch,
+                                struct error *error)
+{
+    void *data = field->stored[stream->side];
+    field->held.count = 0;
+    if (field->ahead.dataset && stream->ahead.count > 0) TRY(dataset_finish(&field->ahead, error));
+    else
+        TRY(selection_read(&stream->selection, field->dataset, batch->first, batch->count, field->dataset->type, data,
+                           error));
+    if (field->converted) TRY(convert_field(field, data, batch, error));
+    field->held = *batch;
+    return TRAJLOG_OK;
+}
+
+static bool holds(const struct stream_field *field, const struct batch *batch)
+{
+    return batch->first >= field->held.first && batch->first + batch->count <= field->held.first + field->held.count;
+}
+
+/* More rows than the batch has, for the batches after it; where these cannot be read, it is not this one's fault. */
+static trajlog_status read_axis(const trajlog_stream *stream, struct stream_field *field, const struct batch *batch,
+                                struct error *error)
+{
+    struct batch more = {batch->first, most_rows(stream, field)};
+    if (holds(field, batch)) return TRAJLOG_OK;
+    if (more.count > stream->selection.count - more.first) more.count = stream->selection.count - more.first;
+    if (more.count > batch->count && read_rows(stream, field, &more, NULL) == TRAJLOG_OK) return TRAJLOG_OK;
+    return read_rows(stream, field, batch, error);
+}
+
+static trajlog_status read_field(const trajlog_stream *stream, struct stream_field *field, const struct batch *batch,
                                  struct error *error)
 {
     if (!field->dataset) return TRAJLOG_OK;
-    trajlog_status status;
-    void *data = field->stored[stream->side];
-    if (field->ahead.dataset && stream->ahead.count > 0) status = dataset_finish(&field->ahead, error);
-    else
-        status = selection_read(&stream->selection, field->dataset, batch->first, batch->count, field->dataset->type,
-                                data, error);
-    if (status == TRAJLOG_OK && field->converted) status = convert_field(field, data, batch, error);
+    trajlog_status status =
+        is_axis(stream, field) ? read_axis(stream, field, batch, error) : read_rows(stream, field, batch, error);
     if (status != TRAJLOG_OK) reader_name_field(error, stream->group, field->dataset->name);
     return status;
 }
@@ -251,9 +294,9 @@ static void begin_ahead(trajlog_stream *stream)
     const int64_t first = stream->current.first + stream->current.count;
     if (!is_range(&stream->selection) || first >= stream->selection.count) return;
     stream->ahead = next_batch(stream, first);
-    for (size_t i = 0; i < stream->field_count + 2; i++) {
+    for (size_t i = 0; i < stream->field_count; i++) {
         struct stream_field *field = &stream->fields[i];
-        if (field->dataset && field->dataset->has_rows)
+        if (field->dataset->has_rows)
             field->ahead = dataset_begin(field->dataset, stream->selection.start + first, stream->ahead.count,
                                          field->stored[!stream->side]);
     }
@@ -281,17 +324,18 @@ static trajlog_status read_next_batch(trajlog_stream *stream, struct error *erro
 
 static void give_block(trajlog_stream *stream, trajlog_block *block)
 {
-    const int64_t place = stream->next - stream->current.first, left = stream->current.count - place;
+    const int64_t left = stream->current.first + stream->current.count - stream->next;
     for (size_t i = 0; i < stream->field_count + 2; i++) {
         const struct stream_field *field = &stream->fields[i];
-        char *data = field->converted ? field->converted : field->stored[stream->side];
+        const char *data = field->converted ? field->converted : field->stored[stream->side];
         stream->data[i] = NULL;
         if (!field->dataset) continue;
-        stream->data[i] = data + (size_t)(place * field->dataset->elements) * trajlog_type_size(field->type);
+        const int64_t row = stream->next - field->held.first;
+        stream->data[i] = data + (size_t)(row * field->dataset->elements) * trajlog_type_size(field->type);
     }
     block->first_row = stream->next;
     block->row_count = left < stream->block_rows ? left : stream->block_rows;
-    block->fields = (const void **)stream->data;
+    block->fields = stream->data;
     block->step = stream->data[stream->field_count];
     block->time = stream->data[stream->field_count + 1];
     stream->next += block->row_count;

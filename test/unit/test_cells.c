@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "read/cells.h"
 #include "read/rows.h"
+#include "store/hdf5_error.h"
 
 #define ROWS      23
 #define PARTICLES 13
@@ -20,7 +21,8 @@ enum {
     HOLES = 16,
     BIG_ENDIAN_TYPE = 32,
     COMPACT = 64,
-    GROWS = 128
+    GROWS = 128,
+    ODD_ORDER = 256 /* in the file, and with something else between the chunks */
 };
 
 struct layout {
@@ -42,6 +44,11 @@ static const struct layout layouts[] = {
     {{4, PARTICLES, 3}, SHUFFLE, true},
     {{4, PARTICLES, 3}, BIG_ENDIAN_TYPE, false},
     {{4, PARTICLES, 3}, BIG_ENDIAN_TYPE | DEFLATE, false},
+    {{1, PARTICLES, 3}, ODD_ORDER, true},
+    {{2, PARTICLES, 3}, ODD_ORDER | GROWS, true},
+    {{1, PARTICLES, 3}, ODD_ORDER | HOLES | GROWS, true},
+    {{1, 5, 3}, ODD_ORDER, true},
+    {{2, PARTICLES, 3}, ODD_ORDER | DEFLATE | GROWS, true},
     {{0}, CONTIGUOUS, true},
     {{0}, COMPACT, false},
 };
@@ -75,6 +82,36 @@ static void write_rows(hid_t dataset, hsize_t first, hsize_t count)
     free(values);
 }
 
+static void write_between(hid_t file, const char *name, hsize_t row)
+{
+    char other[40];
+    hsize_t size = 5 + row % 3;
+    snprintf(other, sizeof other, "%s-%llu", name, (unsigned long long)row);
+    hid_t space = H5Screate_simple(1, &size, NULL);
+    hid_t dataset = H5Dcreate2(file, other, H5T_NATIVE_CHAR, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(dataset, H5T_NATIVE_CHAR, H5S_ALL, H5S_ALL, H5P_DEFAULT, "between") >= 0);
+    H5Dclose(dataset), H5Sclose(space);
+}
+
+static bool is_hole(const struct layout *layout, hsize_t row)
+{
+    return (layout->options & HOLES) && row % 5 == 3;
+}
+
+/* A chunk is put into the file when libhdf5 flushes it. */
+static void write_in_odd_order(hid_t file, const char *name, hid_t dataset, const struct layout *layout)
+{
+    const hsize_t rows = layout->chunk[0], chunks = (ROWS + rows - 1) / rows;
+    for (hsize_t i = 0; i < chunks; i++) {
+        hsize_t row = i * 7 % chunks * rows, left = ROWS - row;
+        assert_true(chunks % 7 != 0);
+        if (is_hole(layout, row)) continue;
+        write_rows(dataset, row, left < rows ? left : rows);
+        assert_true(H5Fflush(file, H5F_SCOPE_LOCAL) >= 0);
+        write_between(file, name, row);
+    }
+}
+
 static void make_dataset(hid_t file, const char *name, const struct layout *layout)
 {
     bool fixed = layout->options & (COMPACT | CONTIGUOUS);
@@ -84,7 +121,9 @@ static void make_dataset(hid_t file, const char *name, const struct layout *layo
     hid_t properties = make_properties(layout), space = H5Screate_simple(3, dims, fixed ? NULL : most);
     hid_t dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     assert_true(dataset >= 0);
-    if (layout->options & HOLES) {
+    if (layout->options & ODD_ORDER) {
+        write_in_odd_order(file, name, dataset, layout);
+    } else if (layout->options & HOLES) {
         write_rows(dataset, 4, 3);
         write_rows(dataset, 16, 1);
     } else {
@@ -196,6 +235,101 @@ static void every_part_is_as_libhdf5_reads_it(void **state)
     }
 }
 
+static void read_in_advance(const struct dataset *dataset, const double *all, int64_t first, int64_t most)
+{
+    const size_t row = PARTICLES * 3;
+    double values[2][ROWS * PARTICLES * 3];
+    int64_t count = ROWS - first < most ? ROWS - first : most;
+    struct rows_ahead ahead = dataset_begin(dataset, first, count, values[0]);
+    for (int side = 0; count > 0; side = !side) {
+        assert_int_equal(dataset_finish(&ahead, NULL), TRAJLOG_OK);
+        const int64_t next = first + count, left = ROWS - next < most ? ROWS - next : most;
+        ahead = dataset_begin(dataset, next, left, values[!side]);
+        assert_memory_equal(values[side], &all[first * row], (size_t)count * row * sizeof **values);
+        first = next;
+        count = left;
+    }
+    dataset_drop(&ahead);
+}
+
+/* What is found for later batches is found for them, also where there is more than can be kept. */
+static void batches_in_advance_are_the_same_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LAYOUTS; i++) {
+        double *all = read_all(i);
+        struct opened opened;
+        assert_int_equal(open_file(&opened, i, true, 2), TRAJLOG_OK);
+        for (int64_t most = 1; most <= ROWS; most += 2)
+            for (int64_t first = 0; first < ROWS; first += 5) read_in_advance(&opened.dataset, all, first, most);
+        close_file(&opened);
+        free(all);
+    }
+}
+
+static struct place ask_libhdf5(size_t layout, const int64_t *start)
+{
+    char name[20];
+    hsize_t offset[3] = {(hsize_t)start[0], (hsize_t)start[1], (hsize_t)start[2]}, size = 0;
+    haddr_t address = HADDR_UNDEF;
+    struct place place = {0};
+    snprintf(name, sizeof name, "x%zu", layout);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    assert_true(H5Dget_chunk_info_by_coord(dataset, offset, &place.mask, &address, &size) >= 0);
+    H5Dclose(dataset), H5Fclose(file);
+    place.stored = address != HADDR_UNDEF;
+    if (place.stored) place.address = address, place.size = size;
+    return place;
+}
+
+static void expect_place(const struct place *place, const struct place *expected)
+{
+    assert_int_equal(place->stored, expected->stored);
+    if (!place->stored) return;
+    assert_int_equal(place->address, expected->address);
+    assert_int_equal(place->size, expected->size);
+    assert_int_equal(place->mask, expected->mask);
+}
+
+static void check_found(struct cells *cells, size_t layout)
+{
+    struct place place, expected;
+    int64_t start[REGION_MAX_RANK] = {0};
+    bool together = true;
+    assert_false(cells_recall(cells, start, &place));
+    cells_find_next(cells, start);
+    for (; start[0] < ROWS; start[0] += cells->cell[0])
+        for (start[1] = 0; start[1] < PARTICLES; start[1] += cells->cell[1]) {
+            expected = ask_libhdf5(layout, start);
+            bool first = start[0] == 0, soon = start[0] < CELLS_FOUND * cells->cell[0] && start[1] == 0;
+            together = together && (first || expected.stored);
+            assert_int_equal(cells_recall(cells, start, &place), !first && soon && together);
+            cells_find(cells, start, &place);
+            expect_place(&place, &expected);
+            assert_int_equal(cells_recall(cells, start, &place), expected.stored);
+            if (expected.stored) expect_place(&place, &expected);
+        }
+}
+
+static void cells_are_where_libhdf5_says(void **state)
+{
+    struct hdf5_quiet quiet;
+    (void)state;
+    hdf5_quiet_begin(&quiet);
+    for (size_t i = 0; i < LAYOUTS; i++) {
+        struct opened opened;
+        assert_int_equal(open_file(&opened, i, true, 1), TRAJLOG_OK);
+        struct cells *cells = opened.dataset.cells;
+        if (cells && cells->chunked) {
+            check_found(cells, i);
+            cells_forget(cells);
+            check_found(cells, i);
+        }
+        close_file(&opened);
+    }
+    hdf5_quiet_end(&quiet);
+}
+
 /* The first dimension is one of the row's, as in a group that is logged once. */
 static void without_rows_too(void **state)
 {
@@ -279,6 +413,10 @@ static void a_file_that_became_shorter_is_an_error(void **state)
         assert_int_equal(truncate(path, (off_t)place.address + 10), 0);
         assert_int_equal(dataset_read(&opened.dataset, 0, 1, ROWS, values, &error), TRAJLOG_INVALID_FILE);
         assert_non_null(strstr(error.message, "the file ends before"));
+        error_clear(&error);
+        struct rows_ahead ahead = dataset_begin(&opened.dataset, 0, ROWS, values);
+        assert_int_equal(dataset_finish(&ahead, &error), TRAJLOG_INVALID_FILE);
+        assert_non_null(strstr(error.message, "the file ends before"));
         close_file(&opened);
         remove_file(NULL);
         assert_int_equal(make_file(NULL), 0);
@@ -287,6 +425,8 @@ static void a_file_that_became_shorter_is_an_error(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(every_part_is_as_libhdf5_reads_it, make_file, remove_file),
+    cmocka_unit_test_setup_teardown(batches_in_advance_are_the_same_rows, make_file, remove_file),
+    cmocka_unit_test_setup_teardown(cells_are_where_libhdf5_says, make_file, remove_file),
     cmocka_unit_test_setup_teardown(without_rows_too, make_file, remove_file),
     cmocka_unit_test_setup_teardown(damage_is_named, make_file, remove_file),
     cmocka_unit_test_setup_teardown(a_file_that_became_shorter_is_an_error, make_file, remove_file),

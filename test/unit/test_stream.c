@@ -25,17 +25,18 @@ static float value_of(int64_t row, int64_t element)
     return (float)((row * 7 + element * element) % 1013);
 }
 
-static void write_log(struct fixture *fixture)
+static void write_log(struct fixture *fixture, trajlog_compression compression)
 {
     trajlog_writer *log = NULL;
     trajlog_options options = trajlog_default_options();
     options.synchronous = 1;
+    options.existing = TRAJLOG_REPLACE;
     assert_int_equal(trajlog_create(&log, fixture->path, &options), TRAJLOG_OK);
     trajlog_field *field = trajlog_add_field(trajlog_add_group(log, "run", trajlog_every(1)), "x", TRAJLOG_FLOAT32,
                                              TRAJLOG_SHAPE(WIDTH), fixture->values, NULL);
     trajlog_storage storage = {.struct_size = sizeof storage,
-                               .compression = TRAJLOG_COMPRESSION_DEFLATE,
-                               .checksum = 1,
+                               .compression = compression,
+                               .checksum = compression != TRAJLOG_COMPRESSION_NONE,
                                .chunk_rows = CHUNK_ROWS};
     assert_int_equal(trajlog_set_storage(field, &storage), TRAJLOG_OK);
     for (int64_t row = 0; row < ROWS; row++) {
@@ -52,7 +53,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(fixture->directory));
     snprintf(fixture->path, sizeof fixture->path, "%s/log.h5", fixture->directory);
     *state = fixture;
-    write_log(fixture);
+    write_log(fixture, TRAJLOG_COMPRESSION_DEFLATE);
     return 0;
 }
 
@@ -99,9 +100,8 @@ static int64_t expect_rows(struct fixture *fixture, int64_t first, int64_t strid
     return seen;
 }
 
-static void every_row_comes_once(void **state)
+static void expect_every_row_once(struct fixture *fixture)
 {
-    struct fixture *fixture = *state;
     const int64_t block_rows[] = {0, 1, 7, 16, 100, 5000};
     for (int threads = 1; threads <= 4; threads += 3) {
         for (size_t i = 0; i < sizeof block_rows / sizeof *block_rows; i++) {
@@ -119,15 +119,31 @@ static void every_row_comes_once(void **state)
     }
 }
 
-static void damage_row(const struct fixture *fixture, hsize_t row)
+static void every_row_comes_once(void **state)
 {
-    hid_t file = H5Fopen(fixture->path, H5F_ACC_RDONLY, H5P_DEFAULT), dataset = H5Dopen2(file, "run/x", H5P_DEFAULT);
-    hsize_t start[2] = {row - row % CHUNK_ROWS, 0}, size;
+    struct fixture *fixture = *state;
+    expect_every_row_once(fixture);
+    write_log(fixture, TRAJLOG_COMPRESSION_NONE);
+    expect_every_row_once(fixture);
+}
+
+/* Of the chunk that begins with the row. */
+static haddr_t address_of(const char *path, const char *name, hsize_t row, hsize_t *size)
+{
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    hsize_t start[2] = {row, 0};
     haddr_t address;
     unsigned mask;
-    unsigned char byte;
-    assert_true(H5Dget_chunk_info_by_coord(dataset, start, &mask, &address, &size) >= 0);
+    assert_true(H5Dget_chunk_info_by_coord(dataset, start, &mask, &address, size) >= 0);
     H5Dclose(dataset), H5Fclose(file);
+    return address;
+}
+
+static void damage_row(const struct fixture *fixture, hsize_t row)
+{
+    hsize_t size;
+    unsigned char byte;
+    haddr_t address = address_of(fixture->path, "run/x", row - row % CHUNK_ROWS, &size);
     int descriptor = open(fixture->path, O_RDWR);
     assert_int_equal(pread(descriptor, &byte, 1, (off_t)(address + size / 2)), 1);
     byte ^= 4;
@@ -147,6 +163,62 @@ static void rows_before_the_damage_are_given(void **state)
         trajlog_stream_close(&fixture->stream);
         trajlog_reader_close(&fixture->reader);
     }
+}
+
+#define SMALL_CHUNK 8192 /* rows, of steps and of small fields */
+#define SMALL_ROWS  9000
+
+static void write_small_rows(const struct fixture *fixture)
+{
+    trajlog_writer *log = NULL;
+    trajlog_options options = trajlog_default_options();
+    int64_t value;
+    options.existing = TRAJLOG_REPLACE;
+    assert_int_equal(trajlog_create(&log, fixture->path, &options), TRAJLOG_OK);
+    trajlog_add_field(trajlog_add_group(log, "run", trajlog_every(1)), "x", TRAJLOG_INT64, TRAJLOG_SCALAR, &value,
+                      NULL);
+    for (value = 0; value < SMALL_ROWS; value++) assert_int_equal(trajlog_log(log, value, (double)value), TRAJLOG_OK);
+    assert_int_equal(trajlog_close(&log), TRAJLOG_OK);
+}
+
+static haddr_t first_of_second_chunks(const char *path)
+{
+    const char *const names[] = {"run/x", "run/step", "run/time"};
+    haddr_t first = HADDR_UNDEF;
+    hsize_t size;
+    for (int i = 0; i < 3; i++) {
+        haddr_t address = address_of(path, names[i], SMALL_CHUNK, &size);
+        if (address < first) first = address;
+    }
+    for (int i = 0; i < 3; i++) assert_true(address_of(path, names[i], 0, &size) + size <= first);
+    return first;
+}
+
+/* Steps are read for later blocks too, but only where that is possible. */
+static void rows_before_the_end_of_a_cut_file_are_given(void **state)
+{
+    const struct fixture *fixture = *state;
+    trajlog_reader *reader = NULL;
+    trajlog_stream *stream = NULL;
+    trajlog_block block;
+    write_small_rows(fixture);
+    assert_int_equal(trajlog_open(&reader, fixture->path), TRAJLOG_OK);
+    assert_int_equal(truncate(fixture->path, (off_t)first_of_second_chunks(fixture->path)), 0);
+    assert_int_equal(trajlog_stream_open(&stream, reader, "run", trajlog_row_range(7950, 8400, 1), NULL, NULL, 0, 50),
+                     TRAJLOG_OK);
+    for (int64_t row = 7950; row + 50 <= SMALL_CHUNK; row += 50) {
+        if (trajlog_stream_next(stream, &block) != TRAJLOG_OK) fail_msg("%s", trajlog_reader_message(reader));
+        assert_int_equal(block.row_count, 50);
+        for (int64_t k = 0; k < 50; k++) {
+            assert_int_equal(block.step[k], row + k);
+            assert_true(block.time[k] == (double)(row + k));
+            assert_int_equal(((const int64_t *)block.fields[0])[k], row + k);
+        }
+    }
+    assert_int_equal(trajlog_stream_next(stream, &block), TRAJLOG_INVALID_FILE);
+    assert_non_null(strstr(trajlog_reader_message(reader), "the file ends before"));
+    trajlog_stream_close(&stream);
+    trajlog_reader_close(&reader);
 }
 
 /* Two streams and other reads take turns. */
@@ -237,6 +309,7 @@ static void numbers_of_threads_are_checked(void **state)
 static const struct CMUnitTest tests[] = {
     TEST(every_row_comes_once),
     TEST(rows_before_the_damage_are_given),
+    TEST(rows_before_the_end_of_a_cut_file_are_given),
     TEST(streams_do_not_disturb_each_other),
     TEST(a_stream_may_be_left_at_any_time),
     TEST(a_forked_child_can_read),
