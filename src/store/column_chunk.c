@@ -81,6 +81,8 @@ trajlog_status column_store_full_chunk(struct column *column, const void *chunk,
     if (encoding_is_plain(&column->encoding)) return store_encoded(&place, &encoded, error);
     if (pipeline) {
         if (pipeline_is_full(pipeline)) TRY(column_store_oldest(pipeline, error));
+        if (chunk == column->buffer && column->across == 1 && !column->varies)
+            return pipeline_exchange(pipeline, place, &column->encoding, &column->buffer, column->chunk_bytes, error);
         return pipeline_put(pipeline, place, &column->encoding, chunk, column->chunk_bytes, error);
     }
     TRY(encoder_encode(column->context->encoder, &column->encoding, chunk, column->chunk_bytes, &encoded, error));

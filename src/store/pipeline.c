@@ -85,8 +85,7 @@ bool pipeline_is_empty(const struct pipeline *pipeline)
     return pipeline->count == 0;
 }
 
-trajlog_status pipeline_put(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
-                            const void *chunk, size_t bytes, struct error *error)
+static struct job *next_job(struct pipeline *pipeline, size_t bytes, struct error *error)
 {
     struct job *job = &pipeline->jobs[(pipeline->oldest + pipeline->count) % pipeline->most];
     if (job->capacity < bytes) {
@@ -94,14 +93,42 @@ trajlog_status pipeline_put(struct pipeline *pipeline, struct chunk_place place,
         job->chunk = malloc(bytes);
         job->capacity = job->chunk ? bytes : 0;
     }
-    if (!job->chunk) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a chunk of %zu bytes", bytes);
-    memcpy(job->chunk, chunk, bytes);
+    if (job->chunk) return job;
+    (void)error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for a chunk of %zu bytes", bytes);
+    return NULL;
+}
+
+static void begin(struct pipeline *pipeline, struct job *job, struct chunk_place place, const struct encoding *encoding,
+                  size_t bytes)
+{
     job->place = place;
     job->encoding = encoding;
     job->bytes = bytes;
     error_clear(&job->error);
     pipeline->count++;
     pipeline->helpers.begin(pipeline->helpers.context, &job->task);
+}
+
+trajlog_status pipeline_put(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
+                            const void *chunk, size_t bytes, struct error *error)
+{
+    struct job *job = next_job(pipeline, bytes, error);
+    if (!job) return TRAJLOG_OUT_OF_MEMORY;
+    memcpy(job->chunk, chunk, bytes);
+    begin(pipeline, job, place, encoding, bytes);
+    return TRAJLOG_OK;
+}
+
+trajlog_status pipeline_exchange(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
+                                 unsigned char **chunk, size_t bytes, struct error *error)
+{
+    struct job *job = next_job(pipeline, bytes, error);
+    if (!job) return TRAJLOG_OUT_OF_MEMORY;
+    unsigned char *other = job->chunk;
+    job->chunk = *chunk;
+    job->capacity = bytes;
+    *chunk = other;
+    begin(pipeline, job, place, encoding, bytes);
     return TRAJLOG_OK;
 }
 

@@ -28,6 +28,11 @@ bool pipeline_is_empty(const struct pipeline *pipeline);
 trajlog_status pipeline_put(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
                             const void *chunk, size_t bytes, struct error *error);
 
+/* The same without a copy: takes the memory of the chunk, from malloc, and gives other memory of `bytes` bytes for it, whose
+ * contents are not defined. After a failure, *chunk is as it was. */
+trajlog_status pipeline_exchange(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
+                                 unsigned char **chunk, size_t bytes, struct error *error);
+
 /* Takes the oldest chunk out, encoded; the pipeline must not be empty. The bytes stay until the next pipeline_put.
  * Status: that of the encoder. */
 trajlog_status pipeline_take(struct pipeline *pipeline, struct chunk_place *place, struct encoded *encoded,
