@@ -41,12 +41,16 @@ struct search_table *search_table_new(void)
 /* Per byte, from strips of the whole part: neighbours are more alike than all are. */
 static int entropy_of(const struct search_table *table, const unsigned char *part, size_t bytes)
 {
-    uint32_t count[256] = {0}, bits = 0;
+    uint16_t count[2][256] = {{0}}; /* in turns: where many bytes are equal, each would wait for the one before */
+    uint32_t bits = 0;
     for (size_t i = 0; i < STRIPS; i++) {
         const unsigned char *strip = part + (bytes - STRIP) * i / (STRIPS - 1);
-        for (size_t j = 0; j < STRIP; j++) count[strip[j]]++;
+        for (size_t j = 0; j < STRIP; j += 2) {
+            count[0][strip[j]]++;
+            count[1][strip[j + 1]]++;
+        }
     }
-    for (int i = 0; i < 256; i++) bits += table->bits[count[i]];
+    for (int i = 0; i < 256; i++) bits += table->bits[count[0][i] + count[1][i]];
     return (int)(bits / SAMPLE);
 }
 
