@@ -955,9 +955,9 @@ typedef struct trajlog_check_report {
 typedef void (*trajlog_problem)(const char *message, void *context);
 
 /* Reads everything: superblock, schema, names, rows of all fields, checkpoints, the journal. Problems are: what cannot be
- * read, datasets of a group that differ in their rows, chunks that are missing, steps that do not increase, times that
- * decrease or are not finite, a list of dropped frames that cannot be, a damaged checkpoint (but for the older one: a power
- * loss while it is replaced leaves it so, and the newer one whole), a journal that is needed.
+ * read, datasets of a group that differ in their rows as no kill leaves them, chunks that are missing, steps that do not
+ * increase, times that decrease or are not finite, a list of dropped frames that cannot be, a damaged checkpoint (but for
+ * the older one: a power loss while it is replaced leaves it so, and the newer one whole), a journal that is needed.
  * That the writer was killed is none. The file is not changed, and may be one that is being written. `options`: as for
  * trajlog_open_with; `report` and `problem` may be NULL. Any thread.
  * Status: OK (sound); INVALID_FILE (there are problems; the message is the first), or as trajlog_open. */
@@ -973,9 +973,10 @@ typedef struct trajlog_recovery {
 } trajlog_recovery;
 
 /* Does what the writer of a file would have done, had it not been killed: takes back an update that was cut,
- * cuts the file to what it holds, and removes what was left beside it. No row that a reader sees is lost. A file that was
- * closed is not touched. Nobody needs this to read a file, or to resume it. `no_lock`: as in trajlog_options; `recovery`
- * may be NULL. On disk afterwards: a plain HDF5 file that is complete, closed and synced. Any thread.
+ * cuts datasets to the rows that all of their group have, and the file to what it holds, and removes what was left beside
+ * it. No row that a reader sees is lost. A file that was closed is not touched. Nobody needs this to read a file, or to
+ * resume it. `no_lock`: as in trajlog_options; `recovery` may be NULL. On disk afterwards: a plain HDF5 file that is
+ * complete, closed and synced. Any thread.
  * Status: OK (also if there was nothing to do); NOT_FOUND, FILE_LOCKED (somebody writes it), INVALID_FILE (no trajlog
  * file, or broken beyond what a crash does: not touched), UNSUPPORTED, IO_ERROR, HDF5_ERROR, OUT_OF_MEMORY. */
 TRAJLOG_API trajlog_status trajlog_recover(const char *path, int32_t no_lock, trajlog_recovery *recovery);

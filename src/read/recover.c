@@ -29,12 +29,50 @@ static bool is_in_order(const struct condition *condition)
     return condition_is_closed(condition) && condition->journal == JOURNAL_NONE && !condition->is_unfinished;
 }
 
+static bool is_even(const struct scan_group *group)
+{
+    if (group->once || group->checkpoint) return true;
+    bool even = group->step.extent == group->rows && group->time.extent == group->rows;
+    for (size_t i = 0; i < group->field_count; i++) {
+        const struct dataset *dataset = &group->fields[i].dataset;
+        even = even && (!dataset->name || dataset->handle < 0 || dataset->extent == group->rows);
+    }
+    return even;
+}
+
+/* Some datasets of a group may have rows of a commit that others have not. *schema is to be freed; NULL: there are none
+ * such. */
+static trajlog_status find_uneven(const char *path, struct schema **schema, struct error *error)
+{
+    struct scan *scan = NULL;
+    bool even = true;
+    *schema = NULL;
+    TRY(scan_open(&scan, path, NULL, NULL, error));
+    for (size_t i = 0; i < scan->group_count; i++) even = even && is_even(&scan->groups[i]);
+    if (!even) {
+        *schema = scan->schema;
+        scan->schema = NULL;
+    }
+    scan_close(scan);
+    return TRAJLOG_OK;
+}
+
+static trajlog_status even_out(const char *path, struct error *error)
+{
+    struct schema *schema;
+    TRY(find_uneven(path, &schema, error));
+    trajlog_status status = schema ? store_even_out(path, schema, error) : TRAJLOG_OK;
+    schema_free(schema);
+    return status;
+}
+
 static trajlog_status recover_owned(const char *path, trajlog_recovery *recovery, struct error *error)
 {
     struct condition before, after;
     TRY(condition_look(&before, path, true, error));
     recovery->journal = condition_journal(&before);
     if (is_in_order(&before)) return TRAJLOG_OK;
+    TRY(even_out(path, error));
     TRY(store_recover(path, NULL, error));
     recovery->changed = 1;
     TRY(condition_look(&after, path, true, error));

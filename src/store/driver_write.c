@@ -86,6 +86,18 @@ trajlog_status driver_extend_to(struct driver *driver, uint64_t size)
     return TRAJLOG_OK;
 }
 
+/* A file with all three ends the same is one that was closed, which this one is not yet. */
+static trajlog_status look_unfinished(struct driver *driver)
+{
+    uint64_t size = driver->front.announced_end + SPACE_PAGE;
+    if (size <= driver->size) return TRAJLOG_OK;
+    int number = io_truncate(driver->io, driver->descriptor, size);
+    /* Where the size of files is limited, there may be no room for it. */
+    if (number != 0 && number != EFBIG) return driver_freeze(driver, number, "an extension of the file");
+    if (number == 0) driver->size = size, driver->size_is_new = true;
+    return TRAJLOG_OK;
+}
+
 /* A reader looks at the file's size first, and then at the end that the superblock announces. So what is announced is a
  * size that the file has had since the last commit, if it can be. Then it goes on to read what commits behind that have
  * added: so another end is announced already when the file comes near the old one, by half of what it is ahead. */
@@ -97,7 +109,7 @@ trajlog_status driver_make_room(struct driver *driver)
     uint64_t announced = end <= driver->settled_size ? driver->settled_size : end;
     TRY(driver_extend_to(driver, announced));
     driver->front.announced_end = announced;
-    return TRAJLOG_OK;
+    return announced == end ? look_unfinished(driver) : TRAJLOG_OK;
 }
 
 /* Makes the file longer for commits to come: by an eighth, and at least by what some commits have needed. */

@@ -5,6 +5,7 @@
 #include <hdf5.h>
 
 #include "store/driver.h"
+#include "store/file.h"
 #include "store/hdf5_error.h"
 #include "store/hdf5_lock.h"
 
@@ -50,4 +51,15 @@ trajlog_status store_recover(const char *path, const struct driver_io *io, struc
     hdf5_quiet_end(&quiet);
     hdf5_unlock();
     return status;
+}
+
+trajlog_status store_even_out(const char *path, const struct schema *schema, struct error *error)
+{
+    const struct store_options options = {.without_lock = true}; /* the caller has it */
+    struct store *store;
+    TRY(store_resume(&store, path, INT64_MAX, &options, error));
+    trajlog_status status = store_define(store, schema, error);
+    if (status == TRAJLOG_OK) status = store_start(store, error);
+    trajlog_status closed = store_close(store, status == TRAJLOG_OK ? error : NULL);
+    return status == TRAJLOG_OK ? closed : status;
 }
