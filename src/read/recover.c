@@ -41,7 +41,8 @@ static bool is_even(const struct scan_group *group)
 }
 
 /* Some datasets of a group may have rows of a commit that others have not. *schema is to be freed; NULL: there are none
- * such. */
+ * such. What cannot be read is broken in a way that no crash explains: it is not touched. Before the file is taken: for
+ * readers, the journal of a file that somebody owns is the owner's business. */
 static trajlog_status find_uneven(const char *path, struct schema **schema, struct error *error)
 {
     struct scan *scan = NULL;
@@ -57,22 +58,15 @@ static trajlog_status find_uneven(const char *path, struct schema **schema, stru
     return TRAJLOG_OK;
 }
 
-static trajlog_status even_out(const char *path, struct error *error)
-{
-    struct schema *schema;
-    TRY(find_uneven(path, &schema, error));
-    trajlog_status status = schema ? store_even_out(path, schema, error) : TRAJLOG_OK;
-    schema_free(schema);
-    return status;
-}
-
-static trajlog_status recover_owned(const char *path, trajlog_recovery *recovery, struct error *error)
+/* `uneven`: the schema of a file some of whose datasets have rows that others have not; else NULL. */
+static trajlog_status recover_owned(const char *path, const struct schema *uneven, trajlog_recovery *recovery,
+                                    struct error *error)
 {
     struct condition before, after;
     TRY(condition_look(&before, path, true, error));
     recovery->journal = condition_journal(&before);
     if (is_in_order(&before)) return TRAJLOG_OK;
-    TRY(even_out(path, error));
+    if (uneven) TRY(store_even_out(path, uneven, error));
     TRY(store_recover(path, NULL, error));
     recovery->changed = 1;
     TRY(condition_look(&after, path, true, error));
@@ -80,25 +74,21 @@ static trajlog_status recover_owned(const char *path, trajlog_recovery *recovery
     return TRAJLOG_OK;
 }
 
-/* What cannot be read is broken in a way that no crash explains: it is not touched. */
-static trajlog_status check_readable(const char *path, struct error *error)
-{
-    struct scan *scan = NULL;
-    TRY(scan_open(&scan, path, NULL, NULL, error));
-    scan_close(scan);
-    return TRAJLOG_OK;
-}
-
 static trajlog_status recover_file(const char *path, bool without_lock, trajlog_recovery *recovery, struct error *error)
 {
     struct condition condition;
     struct ownership *ownership = NULL;
+    struct schema *uneven = NULL;
     TRY(condition_look(&condition, path, without_lock, error));
-    TRY(check_readable(path, error));
-    if (!condition.writer_is_alive && is_in_order(&condition)) return TRAJLOG_OK;
-    TRY(take(&ownership, path, without_lock, error));
-    trajlog_status status = recover_owned(ownership_path(ownership), recovery, error);
+    TRY(find_uneven(path, &uneven, error));
+    trajlog_status status = TRAJLOG_OK;
+    if (!condition.writer_is_alive && is_in_order(&condition)) goto out;
+    status = take(&ownership, path, without_lock, error);
+    if (status != TRAJLOG_OK) goto out;
+    status = recover_owned(ownership_path(ownership), uneven, recovery, error);
     give_back(&ownership);
+out:
+    schema_free(uneven);
     return status;
 }
 

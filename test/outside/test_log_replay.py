@@ -2,7 +2,7 @@
 them leaves is opened with trajlog_open, put in order by trajlog_recover, and taken up by trajlog_resume.
 
 TRAJLOG_REPLAY         not empty: each state is recovered and resumed too, by default some of them
-TRAJLOG_POWER_STATES   power losses; by default 300
+TRAJLOG_POWER_STATES   power losses; by default 1000
 TRAJLOG_SEED           where the random numbers begin; by default 1
 """
 
@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "crash")
 from crash_replay import Disk, distinct_kill_states, is_directory, read_log  # noqa: E402
 
 SEED = int(os.environ.get("TRAJLOG_SEED", 1))
-POWER_STATES = int(os.environ.get("TRAJLOG_POWER_STATES", 300))
+POWER_STATES = int(os.environ.get("TRAJLOG_POWER_STATES", 1000))
 # Of each case, so many states are recovered, and so many resumed.
 SOME = 10**9 if os.environ.get("TRAJLOG_REPLAY") else 15
 
