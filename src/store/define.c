@@ -10,22 +10,25 @@
 #include "store/attribute.h"
 #include "store/hdf5_error.h"
 
-#define DROP_CHUNK_ROWS 256
+#define DROP_CHUNK_ROWS      256
+#define MOST_LINKS_IN_HEADER 1000 /* with many more, the time for all of them grows as their square */
 
-/* Of files and of groups; neither carries time stamps, so that equal runs make equal files. */
-hid_t define_untimed(hid_t class)
+hid_t define_untimed(hid_t class, size_t links)
 {
     hid_t properties = H5Pcreate(class);
-    if (properties < 0 || H5Pset_obj_track_times(properties, false) >= 0) return properties;
+    if (properties < 0) return properties;
+    if (H5Pset_obj_track_times(properties, false) >= 0 &&
+        (links > MOST_LINKS_IN_HEADER || H5Pset_link_phase_change(properties, UINT16_MAX, 0) >= 0))
+        return properties;
     H5Pclose(properties);
     return H5I_INVALID_HID;
 }
 
-/* Opens the group at `path`, and makes it if it is not there; *group is to be closed with H5Gclose. */
-static trajlog_status open_group(struct store *store, hid_t location, const char *path, hid_t *group)
+/* Opens the group at `path`, and makes it, for so many members, if it is not there; *group is to be closed with H5Gclose. */
+static trajlog_status open_group(struct store *store, hid_t location, const char *path, size_t members, hid_t *group)
 {
     trajlog_status status = TRAJLOG_OK;
-    hid_t creation = define_untimed(H5P_GROUP_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
+    hid_t creation = define_untimed(H5P_GROUP_CREATE, members), links = H5Pcreate(H5P_LINK_CREATE);
     htri_t exists = H5Lexists(location, path, H5P_DEFAULT);
     *group = H5I_INVALID_HID;
     if (exists > 0) *group = H5Gopen2(location, path, H5P_DEFAULT);
@@ -46,7 +49,7 @@ trajlog_status define_parents(struct store *store, hid_t location, const char *p
     for (char *slash = strchr(parent, '/'); slash && status == TRAJLOG_OK; slash = strchr(slash + 1, '/')) {
         hid_t group;
         *slash = '\0';
-        status = open_group(store, location, parent, &group);
+        status = open_group(store, location, parent, 0, &group);
         *slash = '/';
         if (status == TRAJLOG_OK) H5Gclose(group);
     }
@@ -159,7 +162,7 @@ static trajlog_status set_group_attributes(struct store *store, struct store_gro
 trajlog_status define_group(struct store *store, struct store_group *group)
 {
     hid_t location;
-    TRY(open_group(store, store->file, group->model->name, &location));
+    TRY(open_group(store, store->file, group->model->name, group->model->field_count, &location));
     trajlog_status status = make_datasets(store, group, location);
     if (status == TRAJLOG_OK) status = set_group_attributes(store, group, location);
     H5Gclose(location);
@@ -179,7 +182,7 @@ trajlog_status define_bookkeeping(struct store *store)
 {
     struct column_layout layout = define_drop_layout();
     hid_t location;
-    TRY(open_group(store, store->file, BOOKKEEPING, &location));
+    TRY(open_group(store, store->file, BOOKKEEPING, 0, &location));
     trajlog_status status = column_create(&store->dropped, &store->context, location, &layout, &store->failure);
     H5Gclose(location);
     return status;

@@ -6,8 +6,11 @@
 
 #define BOOKKEEPING "trajlog" /* the group; its name is not open to users */
 
-/* Creation properties of this class, H5P_FILE_CREATE or H5P_GROUP_CREATE, without time stamps. Negative on failure. */
-hid_t define_untimed(hid_t class);
+/* Creation properties of this class, H5P_FILE_CREATE or H5P_GROUP_CREATE, for so many links as are known by now. Without
+ * time stamps, so that equal runs make equal files; and the links stay in the object header. What a resume adds is
+ * written there at once, or piece by piece in an order that hides none; the B-tree where libhdf5 puts more than eight links
+ * is rewritten in place by several writes, and a kill between them hides some until the next open. Negative on failure. */
+hid_t define_untimed(hid_t class, size_t links);
 
 /* The store's groups, one for each of the schema's, with nothing in them. */
 trajlog_status define_allocate(struct store *store, const struct schema *schema);

@@ -84,7 +84,7 @@ hid_t store_access(struct driver *driver, struct error *error)
 
 static trajlog_status create_hdf5(struct store *store, const char *path)
 {
-    hid_t access = store_access(store->driver, &store->failure), creation = define_untimed(H5P_FILE_CREATE);
+    hid_t access = store_access(store->driver, &store->failure), creation = define_untimed(H5P_FILE_CREATE, 0);
     if (access >= 0 && creation >= 0) store->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     if (store->file <= 0) store_fail(store, "create the file");
     if (access >= 0) H5Pclose(access);

@@ -6,6 +6,7 @@
 
 #include "model/h5md_plan.h"
 #include "store/attribute.h"
+#include "store/define.h"
 #include "store/hdf5_error.h"
 
 /* Under which readers look for the main particles group: NOMAD and MDANSE; MDAnalysis; GROMACS. */
@@ -30,10 +31,9 @@ static trajlog_status fail(struct facade *facade, const char *what, const char *
 
 static hid_t group_properties(bool in_order)
 {
-    hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
+    hid_t properties = define_untimed(H5P_GROUP_CREATE, 0);
     if (properties < 0) return properties;
-    if (H5Pset_obj_track_times(properties, false) >= 0 &&
-        (!in_order || H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0))
+    if (!in_order || H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED) >= 0)
         return properties;
     H5Pclose(properties);
     return H5I_INVALID_HID;

@@ -4,7 +4,8 @@
  *
  * Group "every" of each step and "third" of each third: element j of a field at step s is 1000 s + j, with fields plain,
  * packed and wide; "init", once: 1000 ... The checkpoint's "state" likewise. With gas=1, a group "gas" of each step too,
- * with the same in x, packed and id, for as many particles as gas_at says: now and then more than ever before. Prints and records a line when rows were
+ * with the same in x, packed and id, for as many particles as gas_at says: now and then more than ever before. With add=N,
+ * "every" has a field "late" too, and there are N groups "late", "late1", ... of each step. Prints and records a line when rows were
  * committed ("flushed STEP"), a checkpoint was taken ("checkpoint STEP"), and the file was taken up ("resumed STEP") or
  * closed. */
 #include <hdf5.h>
@@ -103,8 +104,10 @@ static void declare(void)
     need(schema_add_group(schema, "third", trajlog_every(3), &group, &error));
     add_field(group, "scalar", TRAJLOG_SCALAR, plain);
     add_field(group, "wide", TRAJLOG_SHAPE(WIDE), few);
-    if (options.add) {
-        need(schema_add_group(schema, "late", trajlog_every(1), &group, &error));
+    for (long i = 0; i < options.add; i++) {
+        char name[30] = "late";
+        if (i > 0) snprintf(name, sizeof name, "late%ld", i);
+        need(schema_add_group(schema, name, trajlog_every(1), &group, &error));
         add_field(group, "plain", TRAJLOG_SHAPE(WIDTH), plain);
     }
     if (options.gas) declare_gas();

@@ -282,6 +282,32 @@ def test_every_state_of_a_resume_has_the_old_rows_or_the_new(store_run, sanitize
     assert seen <= allowed and states > 4 if sanitized else seen == allowed and states > 40
 
 
+def test_every_state_of_additions_in_a_row_shows_all_groups(store_run, tmp_path):
+    """The root's links outgrow what libhdf5 keeps in a header by itself, and the header goes on in several pieces, which may lie
+    on different pages: no kill hides a group that was there."""
+    path, state = tmp_path / "run.h5", tmp_path / "state"
+    state.mkdir()
+    operations, there, states = store_run(path, steps=3, abandon=1), {}, 0
+    for number, add in enumerate((2, 8, 9)):
+        with h5py.File(path, "r") as file:
+            there[len(operations)] = set(file)
+        first = 3 * (number + 1)
+        operations += store_run(path, first=first, steps=first + 3, commit=1, abandon=1, add=add)
+    for place, _, disk in kill_states(operations):
+        if place < min(there):
+            continue
+        groups = there[max(begin for begin in there if begin <= place)]
+        disk.write_out(state)
+        if states % 20 == 0:
+            assert check_log(state / "run.h5", grown=True), place
+        with h5py.File(state / "run.h5", "r") as file:
+            assert groups <= set(file), place
+            assert all(len(file[name]) > 0 for name in groups - {"trajlog"}), place
+            assert all(file[name]["plain"][...].shape[1:] == (6,) for name in groups if name.startswith("late")), place
+        states += 1
+    assert states > 100
+
+
 def test_a_resume_of_every_state_of_a_resume(store_run, tmp_path):
     """Killed in a resume, and resumed: the same as one run."""
     whole, path, state = tmp_path / "whole.h5", tmp_path / "run.h5", tmp_path / "state"
