@@ -8,7 +8,7 @@ struct job {
     struct task task;
     struct chunk_place place;
     struct encoder *encoder;
-    const struct encoding *encoding;
+    struct encoding encoding; /* as it was: a column's changes when it grows */
     unsigned char *chunk;
     size_t bytes, capacity;
     struct encoded encoded;
@@ -25,7 +25,7 @@ struct pipeline {
 static void encode(struct task *task)
 {
     struct job *job = (struct job *)task;
-    (void)encoder_encode(job->encoder, job->encoding, job->chunk, job->bytes, &job->encoded, &job->error);
+    (void)encoder_encode(job->encoder, &job->encoding, job->chunk, job->bytes, &job->encoded, &job->error);
 }
 
 trajlog_status pipeline_new(struct pipeline **pipeline, const struct helpers *helpers, struct error *error)
@@ -102,7 +102,7 @@ static void begin(struct pipeline *pipeline, struct job *job, struct chunk_place
                   size_t bytes)
 {
     job->place = place;
-    job->encoding = encoding;
+    job->encoding = *encoding;
     job->bytes = bytes;
     error_clear(&job->error);
     pipeline->count++;

@@ -24,7 +24,7 @@ void pipeline_forget(struct pipeline *pipeline);
 bool pipeline_is_full(const struct pipeline *pipeline);
 bool pipeline_is_empty(const struct pipeline *pipeline);
 
-/* Takes a copy of the chunk; the pipeline must not be full. `encoding` must live until the chunk is taken out. */
+/* Takes a copy of the chunk, and of `encoding`; the pipeline must not be full. */
 trajlog_status pipeline_put(struct pipeline *pipeline, struct chunk_place place, const struct encoding *encoding,
                             const void *chunk, size_t bytes, struct error *error);
 
