@@ -269,8 +269,7 @@ test-valgrind: tests ## the C tests under valgrind
 	$(VALGRIND) test/unit
 
 # Of each part of the library what is quick; a process with valgrind takes half a second to begin.
-QUICK_IN_VALGRIND = journal schema schema_json driver store checkpoint restore queue worker writer ownership reader \
-    rows heap map
+QUICK_IN_VALGRIND = journal schema driver store checkpoint queue worker ownership rows heap map
 
 valgrind-quick: tests ## a part of them, in a minute or two
 	$(VALGRIND) $(QUICK_IN_VALGRIND:%=test/unit/test_%.c)
