@@ -106,7 +106,7 @@ def test_commands_that_look_into_a_file(run, run_file, build, need, root, tmp_pa
 
 
 def test_make_targets_exist(root):
-    targets = re.findall(r"^([a-z-]+):.*## ", (root / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):.*## ", (root / "Makefile").read_text(), re.MULTILINE)
     shown = commands(root, "make ")
     for document in DOCUMENTS:
         shown += re.findall(r"`(make .*?)`", (root / document).read_text())
