@@ -1,6 +1,7 @@
 /* Making a column's dataset: its properties, as libhdf5 wants them. */
 #include "store/column_parts.h"
 
+#include "store/hdf5_links.h"
 #include "store/hdf5_types.h"
 
 /* The order is that of codec.h. */
@@ -35,14 +36,6 @@ hid_t column_creation_properties(int rank, const hsize_t *chunk, const struct en
     return H5I_INVALID_HID;
 }
 
-static hid_t link_properties(void)
-{
-    hid_t properties = H5Pcreate(H5P_LINK_CREATE);
-    if (properties < 0 || H5Pset_char_encoding(properties, H5T_CSET_UTF8) >= 0) return properties;
-    H5Pclose(properties);
-    return H5I_INVALID_HID;
-}
-
 hid_t column_access_properties(void)
 {
     hid_t properties = H5Pcreate(H5P_DATASET_ACCESS);
@@ -55,7 +48,7 @@ trajlog_status column_make_dataset(struct column *column, hid_t location, const 
                                    hid_t space, hid_t creation, struct error *error)
 {
     trajlog_status status = TRAJLOG_OK;
-    hid_t type = hdf5_file_type(layout->type), links = link_properties(), access = column_access_properties();
+    hid_t type = hdf5_file_type(layout->type), links = hdf5_link_properties(), access = column_access_properties();
     hid_t dataset = H5I_INVALID_HID;
     if (type >= 0 && links >= 0 && access >= 0 && space >= 0 && creation >= 0)
         dataset = H5Dcreate2(location, layout->field, type, space, links, creation, access);

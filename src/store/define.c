@@ -9,6 +9,7 @@
 #include "model/schema_json.h"
 #include "store/attribute.h"
 #include "store/hdf5_error.h"
+#include "store/hdf5_links.h"
 
 #define DROP_CHUNK_ROWS      256
 #define MOST_LINKS_IN_HEADER 1000 /* with many more, the time for all of them grows as their square */
@@ -28,11 +29,11 @@ hid_t define_untimed(hid_t class, size_t links)
 static trajlog_status open_group(struct store *store, hid_t location, const char *path, size_t members, hid_t *group)
 {
     trajlog_status status = TRAJLOG_OK;
-    hid_t creation = define_untimed(H5P_GROUP_CREATE, members), links = H5Pcreate(H5P_LINK_CREATE);
+    hid_t creation = define_untimed(H5P_GROUP_CREATE, members), links = hdf5_link_properties();
     htri_t exists = H5Lexists(location, path, H5P_DEFAULT);
     *group = H5I_INVALID_HID;
     if (exists > 0) *group = H5Gopen2(location, path, H5P_DEFAULT);
-    else if (exists == 0 && creation >= 0 && links >= 0 && H5Pset_char_encoding(links, H5T_CSET_UTF8) >= 0)
+    else if (exists == 0 && creation >= 0 && links >= 0)
         *group = H5Gcreate2(location, path, links, creation, H5P_DEFAULT);
     if (*group < 0) status = hdf5_error(&store->failure, "%s: cannot make the group \"%s\"", store->path, path);
     if (creation >= 0) H5Pclose(creation);

@@ -8,6 +8,7 @@
 #include "store/attribute.h"
 #include "store/define.h"
 #include "store/hdf5_error.h"
+#include "store/hdf5_links.h"
 
 /* Under which readers look for the main particles group: NOMAD and MDANSE; MDAnalysis; GROMACS. */
 static const char *const aliases[] = {"all", "trajectory", "system"};
@@ -39,14 +40,6 @@ static hid_t group_properties(bool in_order)
     return H5I_INVALID_HID;
 }
 
-static hid_t link_properties(void)
-{
-    hid_t properties = H5Pcreate(H5P_LINK_CREATE);
-    if (properties < 0 || H5Pset_char_encoding(properties, H5T_CSET_UTF8) >= 0) return properties;
-    H5Pclose(properties);
-    return H5I_INVALID_HID;
-}
-
 static bool link_exists(const struct facade *facade, const char *path)
 {
     return H5Lexists(facade->file, path, H5P_DEFAULT) > 0;
@@ -56,7 +49,7 @@ static bool link_exists(const struct facade *facade, const char *path)
 static trajlog_status make_group(struct facade *facade, const char *path, bool in_order)
 {
     if (link_exists(facade, path)) return TRAJLOG_OK;
-    hid_t creation = group_properties(in_order), links = link_properties(), group = H5I_INVALID_HID;
+    hid_t creation = group_properties(in_order), links = hdf5_link_properties(), group = H5I_INVALID_HID;
     if (creation >= 0 && links >= 0) group = H5Gcreate2(facade->file, path, links, creation, H5P_DEFAULT);
     if (group < 0) fail(facade, "make the group", path);
     if (creation >= 0) H5Pclose(creation);
@@ -100,7 +93,7 @@ static trajlog_status link_member(struct facade *facade, const char *from, const
 {
     char *target = NULL, *path = NULL;
     trajlog_status status = TRAJLOG_OK;
-    hid_t links = link_properties();
+    hid_t links = hdf5_link_properties();
     if (asprintf(&target, "%s/%s", from, of) < 0) target = NULL;
     if (asprintf(&path, "%s/%s", there, name) < 0) path = NULL;
     if (target == NULL || path == NULL) status = error_set(facade->error, TRAJLOG_OUT_OF_MEMORY, 0, "out of memory");

@@ -12,7 +12,7 @@
 #define STRIP         32
 #define STRIPS        (SAMPLE / STRIP)
 #define PIECE         1024 /* bytes in one piece, for what repeats itself */
-#define LEAST_PART    (2 * SAMPLE)
+#define LEAST_SAMPLED (2 * SAMPLE)
 #define HASH_BITS     10
 #define HASHED_PLACES (1 << HASH_BITS)
 #define LONG_REPEAT   64
@@ -109,7 +109,7 @@ enum search choose_search(const struct search_table *table, int level, const uns
                           size_t row)
 {
     if (rows_repeat(part, bytes, row)) return row > USUALLY_FOUND ? SEARCH_FAR : SEARCH_AS_USUAL;
-    if (level > 1 || bytes < LEAST_PART) return SEARCH_AS_USUAL;
+    if (level > 1 || bytes < LEAST_SAMPLED) return SEARCH_AS_USUAL;
     int entropy = entropy_of(table, part, bytes), one_percent = PIECE * entropy / 100;
     if (entropy == 0) return SEARCH_NEARBY;
     struct saved saved = weigh_repeats(part + (bytes - PIECE) / 2, entropy);
