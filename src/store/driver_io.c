@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+/* Of ext4, in statfs(2). */
+#define EXT4_MAGIC 0xef53
 
 /* How many bytes may be written from `offset` on. */
 static uint64_t room_below_limit(uint64_t offset)
@@ -70,6 +74,20 @@ static int system_truncate(void *context, int descriptor, off_t size)
     return ftruncate(descriptor, size);
 }
 
+/* ext4 writes to reserved blocks an eighth faster. XFS takes blocks ahead by itself, and its fallocate costs more than all
+ * the rest; btrfs is as fast without; tmpfs would take memory. */
+static int system_reserve(void *context, int descriptor, off_t offset, off_t size)
+{
+    (void)context;
+    struct statfs system;
+    if (fstatfs(descriptor, &system) != 0) return -1;
+    if (system.f_type != EXT4_MAGIC) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, offset, size);
+}
+
 static int system_sync(void *context, int descriptor, bool data_only)
 {
     (void)context;
@@ -105,6 +123,7 @@ const struct driver_io driver_io_system = {
     .link = system_link,
     .remove = system_remove,
     .write_pieces = system_write_pieces,
+    .reserve = system_reserve,
 };
 
 /* A signal now and then is no failure; a call that is interrupted for ever must not hang the host. */

@@ -22,6 +22,9 @@ struct driver_io {
     int (*remove)(void *context, const char *path);
     /* As pwritev. May be NULL: then each piece is written by itself. */
     ssize_t (*write_pieces)(void *context, int descriptor, const struct iovec *pieces, int count, off_t offset);
+    /* Takes blocks of the disk for bytes that will be written, where writing is faster then; the file's size stays. As
+     * fallocate, or ENOTSUP. May be NULL: then blocks are taken when they are written. */
+    int (*reserve)(void *context, int descriptor, off_t offset, off_t size);
 };
 
 /* The system's own. Descriptors are close-on-exec. A write or an extension behind RLIMIT_FSIZE is refused with EFBIG

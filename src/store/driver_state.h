@@ -52,6 +52,7 @@ struct driver {
     uint64_t settled_size;  /* its size since the last commit */
     uint64_t end_at_commit; /* true end at the last commit */
     uint64_t end_at_open;   /* true end when the file was opened */
+    uint64_t reserved;      /* blocks of the disk are taken up to here; UINT64_MAX: only when they are written */
     uint64_t base_end;      /* blocks that lie before it are older than the base of the journal, or than the batch */
     struct space space;
     struct journal_blocks held; /* in the order of writing */

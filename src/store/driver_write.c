@@ -11,6 +11,12 @@
 #define LARGEST_STEP   (UINT64_C(64) << 20)
 #define LARGEST_GROWTH (UINT64_C(256) << 20)
 
+/* For how many bytes blocks of the disk are taken at a time: an eighth of the file, within these bounds. A small file takes
+ * none: a killed log would hold them for nothing. */
+#define SMALLEST_RESERVED_FILE (UINT64_C(16) << 20)
+#define SMALLEST_RESERVE       (UINT64_C(8) << 20)
+#define LARGEST_RESERVE        (UINT64_C(64) << 20)
+
 trajlog_status driver_freeze(struct driver *driver, int number, const char *operation)
 {
     error_set(&driver->failure, TRAJLOG_IO_ERROR, number, "%s: %s failed; the file keeps its last commit", driver->path,
@@ -49,9 +55,23 @@ static int write_pieces(struct driver *driver, uint64_t address)
     return io_write_pieces(driver->io, driver->descriptor, pieces.piece, pieces.count, pieces.size, address);
 }
 
+/* Whether there are blocks is for the write to say: quotas may leave room for the data, but not for more. */
+static void reserve_blocks(struct driver *driver, uint64_t address, uint64_t end)
+{
+    if (end <= driver->reserved || end < SMALLEST_RESERVED_FILE || driver->io->reserve == NULL) return;
+    uint64_t begin = address > driver->reserved ? address : driver->reserved, step = end / 8;
+    if (step < SMALLEST_RESERVE) step = SMALLEST_RESERVE;
+    if (step > LARGEST_RESERVE) step = LARGEST_RESERVE;
+    const struct driver_io *io = driver->io;
+    int result = io->reserve(io->context, driver->descriptor, (off_t)begin, (off_t)(end + step - begin));
+    if (result == 0) driver->reserved = end + step;
+    else if (errno != EINTR) driver->reserved = UINT64_MAX;
+}
+
 trajlog_status driver_write_bytes(struct driver *driver, uint64_t address, const void *data, size_t size)
 {
     bool in_pieces = data == driver->pieces.place && size == driver->pieces.count * driver->pieces.size;
+    reserve_blocks(driver, address, address + size);
     int number =
         in_pieces ? write_pieces(driver, address) : io_write_all(driver->io, driver->descriptor, data, size, address);
     driver->counts.writes++;

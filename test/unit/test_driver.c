@@ -271,6 +271,79 @@ static void the_file_is_ahead_of_its_end_until_it_is_closed(void **state)
     assert_false(beside_exists(".new") || beside_exists(".first") || beside_exists(".journal"));
 }
 
+/* ---- blocks of the disk that are taken ahead ---- */
+
+static struct {
+    int calls, refusal; /* an errno; 0: reserves */
+    uint64_t end;
+    bool went_back, in_small_file;
+} reserved;
+
+static int note_reserve(void *context, int descriptor, off_t offset, off_t size)
+{
+    struct stat status;
+    reserved.calls++;
+    if ((uint64_t)offset < reserved.end) reserved.went_back = true;
+    if (offset < 10 << 20) reserved.in_small_file = true;
+    if (reserved.refusal != 0) {
+        errno = reserved.refusal;
+        return -1;
+    }
+    reserved.end = (uint64_t)offset + (uint64_t)size;
+    assert_int_equal(fstat(descriptor, &status), 0);
+    off_t length = status.st_size;
+    errno = 0;
+    int result = driver_io_system.reserve(context, descriptor, offset, size);
+    assert_int_equal(fstat(descriptor, &status), 0);
+    assert_int_equal(status.st_size, length);
+    return errno == ENOTSUP ? 0 : result; /* of a file system where it is no gain */
+}
+
+/* 38 MB. Returns the size of the file. */
+static off_t write_a_large_file(int refusal)
+{
+    off_t size;
+    memset(&reserved, 0, sizeof reserved);
+    reserved.refusal = refusal;
+    io.reserve = note_reserve;
+    begin_file(COMMIT_FLUSHED);
+    for (hsize_t rows = 8; rows <= 800; rows += 8) {
+        write_rows(rows);
+        if (rows % 80 == 0) assert_int_equal(driver_commit(driver, COMMIT_FLUSHED, NULL), TRAJLOG_OK);
+        uint64_t end = driver_get_counts(driver).end;
+        if (reserved.calls > 0 && refusal == 0) assert_true(reserved.end >= end && reserved.end <= end + (9 << 20));
+    }
+    end_file(true);
+    assert_int_equal(driver_error(driver, NULL), TRAJLOG_OK);
+    assert_int_equal(read_front(&size).true_end, driver_get_counts(driver).end);
+    driver_destroy(driver);
+    assert_int_equal(rows_on_disk(), 800);
+    return size;
+}
+
+static void a_large_file_has_blocks_ahead_of_it_until_it_is_closed(void **state)
+{
+    (void)state;
+    struct stat status;
+    off_t size = write_a_large_file(0);
+    assert_in_range(reserved.calls, 1, 5);
+    assert_false(reserved.went_back || reserved.in_small_file);
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(status.st_blocks * 512 <= size + (1 << 20));
+}
+
+static void where_no_blocks_can_be_taken_ahead_nothing_else_changes(void **state)
+{
+    (void)state;
+    write_a_large_file(ENOSPC);
+    assert_int_equal(reserved.calls, 1); /* does not ask again */
+    assert_int_equal(unlink(path), 0);
+    write_a_large_file(EINTR);
+    assert_true(reserved.calls > 1);
+    assert_int_equal(unlink(path), 0);
+    write_a_large_file(0);
+}
+
 static void closing_without_finishing_keeps_the_last_commit(void **state)
 {
     (void)state;
@@ -637,6 +710,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pieces_are_written_whole),
     FILE_TEST(a_commit_is_seen_at_once_and_only_then),
     FILE_TEST(the_file_is_ahead_of_its_end_until_it_is_closed),
+    FILE_TEST(a_large_file_has_blocks_ahead_of_it_until_it_is_closed),
+    FILE_TEST(where_no_blocks_can_be_taken_ahead_nothing_else_changes),
     FILE_TEST(closing_without_finishing_keeps_the_last_commit),
     FILE_TEST(a_file_that_exists_is_not_touched),
     FILE_TEST(calls_come_in_their_order),
