@@ -318,14 +318,14 @@ int main(int argc, char **argv)
 {
     struct settings settings = settings_parse(argc, argv);
     struct frames frames = frames_load(&settings);
-    const int repetitions = (int)choose(&settings, 15, 3);
+    const int repetitions = (int)choose(&settings, 31, 3);
     const struct {
         const char *name, *ring, *raw;
         int64_t particles, bytes;
     } sizes[] = {
         {"drain_vs_write_12k", "ring_vs_write_12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
-        {"drain_vs_write_1m2", "ring_vs_write_1m2", "drain_1m2", 100000, choose(&settings, 1200000000, 240000000)},
-        {"drain_vs_write_12m", "ring_vs_write_12m", "drain_12m", 1000000, choose(&settings, 1200000000, 360000000)},
+        {"drain_vs_write_1m2", "ring_vs_write_1m2", "drain_1m2", 100000, choose(&settings, 600000000, 240000000)},
+        {"drain_vs_write_12m", "ring_vs_write_12m", "drain_12m", 1000000, choose(&settings, 600000000, 360000000)},
     };
     for (int i = 0; i < 3; i++) {
         if (is_raw(&settings, sizes[i].raw)) drain_raw(&settings, &frames, sizes[i].particles, sizes[i].bytes);
