@@ -1,7 +1,13 @@
-/* Positions count bytes since the beginning and never wrap; offsets are positions modulo the bound. A message that
- * begins before the end of the ring may run over it: behind the ring lies room for the largest message, which no other
- * message can be using, since the next one to run over begins a whole ring later. So no message is ever split, nothing
- * is lost to padding, and an empty queue has room for the largest message at every offset.
+/* Positions count bytes since the beginning and never wrap; offsets are those of the ring. A message that begins before
+ * the end of the ring may run over it: behind the ring lies room for the largest message, which no other message can be
+ * using, since the next one to run over begins a whole ring later. So no message is ever split, nothing is lost to
+ * padding, and an empty queue has room for the largest message at every offset.
+ *
+ * Memory that was used a moment ago is in the caches, and both sides are faster there; they also leave the simulation
+ * more of them. So a producer that finds the queue empty begins at the front again, and the ring's memory in use is no
+ * more than what the consumer was ever behind. Where the producer outruns the consumer for long, the queue is full
+ * whatever it holds; so then it goes on with a part of the ring, until it finds the queue empty. What the consumer has to
+ * know of it, it learns with the message that it is true for first.
  *
  * In the common case the producer only stores `head` and the consumer only stores `tail`: no lock, no system call. The
  * consumer naps for a limited time when it finds nothing, so that the producer need not wake it for each frame; who has
@@ -21,6 +27,13 @@
 #define MOST_UNTOLD  ((size_t)1 << 16)
 #define UNTOLD_SHARE 16
 #define KEPT_SHARE   4 /* of the queue, that messages which were read may fill */
+
+/* Looks whether the queue is empty come after this share of it from the front, and then after every such share more. */
+#define REACH_SHARE 64
+#define LOOK_SHARE  1024
+/* A queue is swamped if so many times what it holds went through it, and there was never less in it than this share. */
+#define SWAMPED_TIMES 2
+#define BUSY_SHARE    16
 
 /* A large ring has large pages, where the system has them. */
 #define LARGE_PAGE ((size_t)1 << 21)
@@ -42,7 +55,12 @@ struct queue {
     size_t head_offset;
     size_t reserved; /* bytes of the message that is being filled */
     enum message_kind reserved_kind;
+    uint64_t next_look, busy_since; /* positions: where to look next whether it is empty; where it last was nearly so */
     uint64_t seen_tail, seen_tail_frames; /* as of the last look: the true ones may be further */
+
+    /* The producer changes these while there is no message; afterwards both look. */
+    alignas(CACHE_LINE) uint64_t front; /* position of the latest message that began at the front */
+    size_t span;                        /* of the ring, since then: bounds.bytes or less */
 
     /* The consumer's two lines: what it tells the producer, and what is its own. */
     alignas(CACHE_LINE) _Atomic uint64_t tail; /* behind it the producer's room begins */
@@ -136,6 +154,8 @@ trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds
                          "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
                          bounds->largest);
     made->bounds = *bounds;
+    made->span = bounds->bytes;
+    made->next_look = bounds->bytes / REACH_SHARE;
     made->most_untold = bounds->bytes / UNTOLD_SHARE < MOST_UNTOLD ? bounds->bytes / UNTOLD_SHARE : MOST_UNTOLD;
     made->most_untold_frames = bounds->frames / UNTOLD_SHARE;
     made->counters = counters;
@@ -185,7 +205,41 @@ static size_t used_frames(const struct queue *queue)
 static bool has_room(const struct queue *queue, size_t bytes, enum message_kind kind)
 {
     if (kind == MESSAGE_FRAME && used_frames(queue) >= queue->bounds.frames) return false;
-    return queue->bounds.bytes - used_bytes(queue) >= bytes;
+    return queue->span - used_bytes(queue) >= bytes;
+}
+
+/* There is no message. */
+static void begin_at_front(struct queue *queue, size_t span)
+{
+    queue->head_offset = 0;
+    queue->front = queue->busy_since = head_of(queue);
+    queue->next_look = head_of(queue) + queue->bounds.bytes / REACH_SHARE;
+    queue->span = span;
+}
+
+static void look_whether_empty(struct queue *queue)
+{
+    look_at_tail(queue);
+    if (used_bytes(queue) == 0) {
+        begin_at_front(queue, queue->bounds.bytes);
+        return;
+    }
+    queue->next_look = head_of(queue) + queue->bounds.bytes / LOOK_SHARE;
+    if (used_bytes(queue) <= queue->bounds.bytes / BUSY_SHARE) queue->busy_since = head_of(queue);
+}
+
+static size_t narrow_span(const struct queue *queue)
+{
+    size_t frames = 4 * queue->bounds.largest;
+    return frames > QUEUE_NARROW ? frames : QUEUE_NARROW;
+}
+
+/* Then what waits is much the same whether the queue is large or small. */
+static bool is_swamped(const struct queue *queue)
+{
+    size_t bytes = queue->bounds.bytes;
+    return queue->span == bytes && narrow_span(queue) <= bytes / 2 && used_bytes(queue) > bytes / 2 &&
+           (head_of(queue) - queue->busy_since) / SWAMPED_TIMES >= bytes;
 }
 
 static struct message *take_room(struct queue *queue, size_t bytes, enum message_kind kind)
@@ -198,6 +252,7 @@ static struct message *take_room(struct queue *queue, size_t bytes, enum message
 
 struct message *queue_reserve(struct queue *queue, size_t bytes, enum message_kind kind)
 {
+    if (head_of(queue) >= queue->next_look) look_whether_empty(queue);
     if (!has_room(queue, bytes, kind)) {
         look_at_tail(queue);
         if (!has_room(queue, bytes, kind)) return NULL;
@@ -219,21 +274,23 @@ struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum messa
 {
     struct message *message = queue_reserve(queue, bytes, kind);
     if (message != NULL) return message;
+    const bool narrows = kind == MESSAGE_FRAME && is_swamped(queue);
     wake_consumer(queue);
     pthread_mutex_lock(&queue->mutex);
-    queue->wanted = bytes;
+    queue->wanted = narrows ? queue->span : bytes;
     /* The flag, then the look; the consumer: the tail, then the flag. One of the two sees the other's. */
     atomic_store_explicit(&queue->producer_waits, true, memory_order_seq_cst);
     const struct timespec limit = clock_timespec(deadline);
     int waited = 0;
     for (;;) {
         look_at_tail(queue);
-        if (waited != 0 || has_room(queue, bytes, kind)) break;
+        if (waited != 0 || has_room(queue, queue->wanted, kind)) break;
         if (deadline == INT64_MAX) pthread_cond_wait(&queue->room, &queue->mutex);
         else waited = pthread_cond_timedwait(&queue->room, &queue->mutex, &limit);
     }
     atomic_store_explicit(&queue->producer_waits, false, memory_order_relaxed);
     pthread_mutex_unlock(&queue->mutex);
+    if (narrows && used_bytes(queue) == 0) begin_at_front(queue, narrow_span(queue));
     return has_room(queue, bytes, kind) ? take_room(queue, bytes, kind) : NULL;
 }
 
@@ -265,8 +322,9 @@ trajlog_status queue_enlarge(struct queue *queue, const struct queue_bounds *bou
                          "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
                          bounds->largest);
     /* There is as much room as there is at all when there is nothing else. */
-    (void)queue_reserve_wait(queue, queue->bounds.bytes, MESSAGE_FLUSH, INT64_MAX);
+    (void)queue_reserve_wait(queue, queue->span, MESSAGE_FLUSH, INT64_MAX);
     replace_ring(queue, &ring, bounds);
+    begin_at_front(queue, bounds->bytes);
     return TRAJLOG_OK;
 }
 
@@ -286,13 +344,13 @@ static void note_high_water(struct queue *queue)
 
 static bool is_third_full(const struct queue *queue)
 {
-    return used_bytes(queue) > queue->bounds.bytes / 3 || used_frames(queue) > queue->bounds.frames / 3;
+    return used_bytes(queue) > queue->span / 3 || used_frames(queue) > queue->bounds.frames / 3;
 }
 
 void queue_publish(struct queue *queue)
 {
     queue->head_offset += queue->reserved;
-    if (queue->head_offset >= queue->bounds.bytes) queue->head_offset -= queue->bounds.bytes;
+    if (queue->head_offset >= queue->span) queue->head_offset -= queue->span;
     if (queue->reserved_kind == MESSAGE_FRAME) queue->head_frames++;
     atomic_store_explicit(&queue->head, head_of(queue) + queue->reserved, memory_order_release);
     note_high_water(queue);
@@ -310,7 +368,7 @@ double queue_fill(const struct queue *queue)
 {
     uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
     uint64_t tail_frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
-    double bytes = (double)(head_of(queue) - tail) / (double)queue->bounds.bytes;
+    double bytes = (double)(head_of(queue) - tail) / (double)queue->span;
     double frames = (double)(queue->head_frames - tail_frames) / (double)queue->bounds.frames;
     return bytes > frames ? bytes : frames;
 }
@@ -351,6 +409,7 @@ const struct message *queue_next(struct queue *queue, int64_t nap)
         if (nap > 0 && is_ring_touched(queue)) take_nap(queue, nap);
         if (!sees_message(queue)) return NULL;
     }
+    if (queue->next == queue->front) queue->next_offset = 0;
     return (const struct message *)(const void *)(queue->ring.memory + queue->next_offset);
 }
 
@@ -359,9 +418,9 @@ const struct message *queue_next(struct queue *queue, int64_t nap)
 static bool is_worth_waking(const struct queue *queue)
 {
     const struct queue_bounds *bounds = &queue->bounds;
-    size_t bytes = bounds->bytes - (size_t)(head_of(queue) - queue->done);
+    size_t bytes = queue->span - (size_t)(head_of(queue) - queue->done);
     size_t frames = bounds->frames - (size_t)(queue->head_frames - queue->done_frames);
-    return bytes >= queue->wanted && bytes >= bounds->bytes / 2 && frames > 0 && frames >= bounds->frames / 2;
+    return bytes >= queue->wanted && bytes >= queue->span / 2 && frames > 0 && frames >= bounds->frames / 2;
 }
 
 static void wake_producer(struct queue *queue)
@@ -385,13 +444,13 @@ static void pass(struct queue *queue)
     if (message->kind == MESSAGE_FRAME) queue->next_frames++;
     queue->next += message->bytes;
     queue->next_offset += message->bytes;
-    if (queue->next_offset >= queue->bounds.bytes) queue->next_offset -= queue->bounds.bytes;
+    if (queue->next_offset >= queue->span) queue->next_offset -= queue->span;
 }
 
 bool queue_pass(struct queue *queue)
 {
     const struct queue_bounds *bounds = &queue->bounds;
-    if (queue->next - queue->done >= bounds->bytes / KEPT_SHARE ||
+    if (queue->next - queue->done >= queue->span / KEPT_SHARE ||
         queue->next_frames - queue->done_frames >= bounds->frames / KEPT_SHARE)
         return false;
     pass(queue);

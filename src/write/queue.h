@@ -17,6 +17,9 @@ struct queue_bounds {
     size_t largest; /* the largest message; a multiple of MESSAGE_ALIGNMENT */
 };
 
+/* A producer that outruns the consumer for long goes on with so much of the queue, or with four of the largest messages. */
+#define QUEUE_NARROW ((size_t)8 << 20)
+
 /* Allocates bytes + largest of memory. `counters` gets the high-water marks. OUT_OF_MEMORY. */
 trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
                          struct error *error);
@@ -40,7 +43,7 @@ void queue_publish(struct queue *queue);
 trajlog_status queue_enlarge(struct queue *queue, const struct queue_bounds *bounds, struct error *error);
 bool queue_is_empty(struct queue *queue);
 
-/* Producer: how full the queue is, 0 to 1, by bytes or frames, whichever is more. */
+/* Producer: how full what it uses of the queue is, 0 to 1, by bytes or frames, whichever is more. */
 double queue_fill(const struct queue *queue);
 
 /* Consumer: the oldest message that was not passed; when there is none, gives memory to a part of the ring that has none yet, or naps for at

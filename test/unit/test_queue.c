@@ -116,6 +116,34 @@ static void the_ring_wraps_around_with_several_messages_in_it(void **state)
 }
 
 /* A quarter of the queue may be kept; the rest goes round meanwhile. */
+static const unsigned char *place_of_next(struct queue *queue)
+{
+    return (const unsigned char *)queue_reserve(queue, UNIT, MESSAGE_FRAME);
+}
+
+static void an_empty_queue_begins_at_the_front(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct queue *queue = make_queue(100, 9, 4096, &counters);
+    const unsigned char *front = place_of_next(queue);
+    int64_t at_front = 0;
+    for (int64_t number = 0; number < 1000; number++) {
+        size_t units = 1 + (size_t)number % 9;
+        assert_true(push(queue, units, number));
+        pop(queue, units, number);
+        const unsigned char *place = place_of_next(queue);
+        assert_true(place - front < 2 * UNIT); /* it does not look at once */
+        at_front += place == front;
+    }
+    assert_true(at_front > 800);
+    /* All of it is there for what comes then. */
+    for (int64_t number = 0; number < 100; number++) assert_true(push(queue, 1, number));
+    assert_false(push(queue, 1, 100));
+    for (int64_t number = 0; number < 100; number++) pop(queue, 1, number);
+    queue_free(queue);
+}
+
 static void what_is_passed_stays(void **state)
 {
     (void)state;
@@ -343,6 +371,112 @@ static void two_threads_and_a_growing_queue(void **state)
     queue_free(queue);
 }
 
+/* Messages of a MiB, in a queue for 32 of them. */
+
+#define LARGE ((size_t)1 << 20)
+
+struct flood {
+    struct queue *queue;
+    int64_t pushed, popped;
+};
+
+static bool push_large(struct flood *flood, struct message *message)
+{
+    if (message == NULL) return false;
+    frame_begin(message, NULL, 0, flood->pushed++, 0);
+    queue_publish(flood->queue);
+    return true;
+}
+
+static int push_all_that_fit(struct flood *flood)
+{
+    int count = 0;
+    while (push_large(flood, queue_reserve(flood->queue, LARGE, MESSAGE_FRAME))) count++;
+    return count;
+}
+
+static void pop_large(struct flood *flood, int count)
+{
+    for (; count > 0; count--) {
+        const struct message *message = queue_next(flood->queue, 0);
+        assert_non_null(message);
+        assert_int_equal(message->bytes, LARGE);
+        assert_int_equal(message->step, flood->popped++);
+        queue_release(flood->queue);
+    }
+}
+
+static void *pop_all(void *argument)
+{
+    struct flood *flood = argument;
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* most likely, the producer waits then */
+    pop_large(flood, 32);
+    return NULL;
+}
+
+/* The queue is full, and another message comes. */
+static void push_and_wait(struct flood *flood)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, pop_all, flood), 0);
+    assert_true(push_large(flood, queue_reserve_wait(flood->queue, LARGE, MESSAGE_FRAME, INT64_MAX)));
+    pthread_join(thread, NULL);
+}
+
+/* Three times what the queue holds, without a pause, until the producer has to wait. How many fit then. */
+static int swamp(struct flood *flood)
+{
+    push_all_that_fit(flood);
+    for (int i = 0; i < 5; i++) {
+        pop_large(flood, 16);
+        assert_int_equal(push_all_that_fit(flood), 16);
+    }
+    push_and_wait(flood);
+    return 1 + push_all_that_fit(flood);
+}
+
+static void a_swamped_queue_goes_on_with_a_part_until_it_is_empty(void **state)
+{
+    (void)state;
+    const int narrow = (int)(QUEUE_NARROW / LARGE);
+    struct counters counters = {0};
+    struct flood flood = {.queue = make_queue(32 * LARGE / UNIT, LARGE / UNIT, 4096, &counters)};
+    int fit = 32;
+    /* Where the other thread was faster, the producer did not have to wait. */
+    for (int i = 0; fit == 32 && i < 1000; i++) fit = swamp(&flood);
+    assert_int_equal(fit, narrow);
+    for (int i = 1; i < 50; i++) {
+        pop_large(&flood, i % narrow);
+        assert_int_equal(push_all_that_fit(&flood), i % narrow);
+    }
+    pop_large(&flood, narrow);
+    assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
+    pop_large(&flood, 1);
+    assert_int_equal(push_all_that_fit(&flood), 32);
+    pop_large(&flood, 32);
+    for (fit = 32; fit == 32;) {
+        fit = swamp(&flood);
+        pop_large(&flood, fit);
+    }
+    const struct queue_bounds larger = {.bytes = 40 * LARGE, .frames = 4096, .largest = 2 * LARGE};
+    assert_int_equal(queue_enlarge(flood.queue, &larger, NULL), TRAJLOG_OK);
+    assert_int_equal(push_all_that_fit(&flood), 40);
+    queue_free(flood.queue);
+}
+
+static void a_burst_has_all_of_the_queue(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct flood flood = {.queue = make_queue(32 * LARGE / UNIT, LARGE / UNIT, 4096, &counters)};
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(push_all_that_fit(&flood), 32);
+        push_and_wait(&flood);
+        pop_large(&flood, 1);
+    }
+    queue_free(flood.queue);
+}
+
 /* TRAJLOG_TEST_OPERATIONS=1000000 for the long form. */
 static int64_t operations(void)
 {
@@ -380,6 +514,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(messages_come_out_as_they_went_in),
     cmocka_unit_test(an_empty_queue_has_room_at_every_offset),
     cmocka_unit_test(the_ring_wraps_around_with_several_messages_in_it),
+    cmocka_unit_test(an_empty_queue_begins_at_the_front),
     cmocka_unit_test(what_is_passed_stays),
     cmocka_unit_test(bytes_are_bounded),
     cmocka_unit_test(frames_are_bounded_and_requests_do_not_count),
@@ -388,6 +523,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(it_grows_at_every_offset),
     cmocka_unit_test(bounds_beyond_all_memory_leave_it_as_it_is),
     cmocka_unit_test(two_threads_and_a_growing_queue),
+    cmocka_unit_test(a_swamped_queue_goes_on_with_a_part_until_it_is_empty),
+    cmocka_unit_test(a_burst_has_all_of_the_queue),
     cmocka_unit_test(two_threads_and_a_roomy_queue),
     cmocka_unit_test(two_threads_and_a_tight_queue),
     cmocka_unit_test(two_threads_and_few_frames),
