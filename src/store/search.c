@@ -41,16 +41,18 @@ struct search_table *search_table_new(void)
 /* Per byte, from strips of the whole part: neighbours are more alike than all are. */
 static int entropy_of(const struct search_table *table, const unsigned char *part, size_t bytes)
 {
-    uint16_t count[2][256] = {{0}}; /* in turns: where many bytes are equal, each would wait for the one before */
+    uint16_t count[4][256] = {{0}}; /* in turns: where many bytes are equal, each would wait for the one before */
     uint32_t bits = 0;
     for (size_t i = 0; i < STRIPS; i++) {
         const unsigned char *strip = part + (bytes - STRIP) * i / (STRIPS - 1);
-        for (size_t j = 0; j < STRIP; j += 2) {
+        for (size_t j = 0; j < STRIP; j += 4) {
             count[0][strip[j]]++;
             count[1][strip[j + 1]]++;
+            count[2][strip[j + 2]]++;
+            count[3][strip[j + 3]]++;
         }
     }
-    for (int i = 0; i < 256; i++) bits += table->bits[count[0][i] + count[1][i]];
+    for (int i = 0; i < 256; i++) bits += table->bits[count[0][i] + count[1][i] + count[2][i] + count[3][i]];
     return (int)(bits / SAMPLE);
 }
 
@@ -72,17 +74,20 @@ struct saved {
     int near, far; /* bits */
 };
 
-/* What repeats of what is near, and of what is not, would save of the piece. */
+/* What repeats of what is near, and of what is not, would save of the piece.
+ *
+ * A place of 0 is the first word's, and that of all hashes that have not occurred: to tell them apart would be a branch
+ * that no processor foresees. Nothing is mistaken: a word equal to the first one has its hash. */
 static struct saved weigh_repeats(const unsigned char *piece, int entropy)
 {
-    uint16_t place[HASHED_PLACES] = {0}; /* of the latest word with this hash, and 1; 0: none */
+    uint16_t place[HASHED_PLACES] = {0}; /* of the latest word with this hash */
     struct saved saved = {0, 0};
-    for (int i = 0, length; i + (int)sizeof(uint32_t) <= PIECE; i += length) {
+    for (int i = 1, length; i + (int)sizeof(uint32_t) <= PIECE; i += length) {
         uint16_t *latest = &place[word_at(piece + i) * UINT32_C(2654435761) >> (32 - HASH_BITS)];
-        int earlier = *latest - 1;
+        int earlier = *latest;
         length = 1;
-        *latest = (uint16_t)(i + 1);
-        if (earlier < 0 || word_at(piece + earlier) != word_at(piece + i)) continue;
+        *latest = (uint16_t)i;
+        if (word_at(piece + earlier) != word_at(piece + i)) continue;
         bool is_far = i - earlier > 1 << SEARCH_NEARBY_BITS;
         int repeated = length_of_repeat(piece, i, earlier);
         int bits = repeated * entropy - (is_far ? REPEAT_BITS : RUN_BITS) * BIT;
