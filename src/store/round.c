@@ -73,19 +73,14 @@ struct rounding rounding_to_digits(trajlog_type type, int digits, bool converted
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Rounding: four or two numbers at a time, in vectors that every compiler and machine has
+ * Rounding: as many numbers at a time as the machine's vectors hold. There are only sums and no products, which a
+ * compiler could fuse with them: all vectors give the same.
  * ------------------------------------------------------------------------------------------------------------------ */
-
-#define VECTOR_BYTES 16
-typedef float floats __attribute__((vector_size(VECTOR_BYTES)));
-typedef uint32_t words32 __attribute__((vector_size(VECTOR_BYTES)));
-typedef double doubles __attribute__((vector_size(VECTOR_BYTES)));
-typedef uint64_t words64 __attribute__((vector_size(VECTOR_BYTES)));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* The numbers of `rounding`, as one type has them. */
-#define DEFINE_ROUNDING(real, reals, word, words, precision)                                                           \
+#define DEFINE_CONSTANTS(real, word, precision)                                                                        \
     struct constants_##real {                                                                                          \
         real least, most, shift;                                                                                       \
         word sign, half, cut;                                                                                          \
@@ -101,59 +96,84 @@ typedef uint64_t words64 __attribute__((vector_size(VECTOR_BYTES)));
         constants.cut = ((word)1 << rounding->dropped) - 1;                                                            \
         constants.half = constants.cut >> 1;                                                                           \
         return constants;                                                                                              \
-    }                                                                                                                  \
+    }
+
+DEFINE_CONSTANTS(float, uint32_t, 24)
+DEFINE_CONSTANTS(double, uint64_t, 53)
+
+/* round_NAME(), with vectors of `size` bytes; `target` says which functions may have such vectors. */
+#define DEFINE_ROUNDING(name, real, word, size, target)                                                                \
+    typedef real reals_##name __attribute__((vector_size(size)));                                                      \
+    typedef word words_##name __attribute__((vector_size(size)));                                                      \
                                                                                                                        \
     /* -0 keeps its sign, and so does a number that becomes 0. */                                                      \
-    ALWAYS_INLINE words multiples_of_##real(words bits, const struct constants_##real *constants)                      \
+    target ALWAYS_INLINE words_##name multiples_##name(words_##name bits, const struct constants_##real *constants)    \
     {                                                                                                                  \
-        reals shifted = (reals)bits + constants->shift;                                                                \
-        return (words)(shifted - constants->shift) | (bits & constants->sign);                                         \
+        reals_##name shifted = (reals_##name)bits + constants->shift;                                                  \
+        return (words_##name)(shifted - constants->shift) | (bits & constants->sign);                                  \
     }                                                                                                                  \
                                                                                                                        \
     /* To the nearest; of two, to the even one. A carry out of the mantissa makes the next power of two. */            \
-    ALWAYS_INLINE words bits_of_##real(words bits, const struct constants_##real *constants)                           \
+    target ALWAYS_INLINE words_##name bits_##name(words_##name bits, const struct constants_##real *constants)         \
     {                                                                                                                  \
         return (bits + constants->half + ((bits >> constants->dropped) & 1)) & ~constants->cut;                        \
     }                                                                                                                  \
                                                                                                                        \
-    ALWAYS_INLINE void round_vector_of_##real(const char *from, char *to, size_t bytes, enum rounding_kind kind,       \
-                                              const struct constants_##real *constants)                                \
+    target ALWAYS_INLINE void round_vector_##name(const char *from, char *to, size_t bytes, enum rounding_kind kind,   \
+                                                  const struct constants_##real *constants)                            \
     {                                                                                                                  \
-        words bits = {0}, rounded;                                                                                     \
+        words_##name bits = {0}, rounded;                                                                              \
         memcpy(&bits, from, bytes);                                                                                    \
-        reals size = (reals)(bits & ~constants->sign);                                                                 \
-        words in = (words)((size >= constants->least) & (size < constants->most));                                     \
-        if (kind == ROUNDING_TO_MULTIPLES) rounded = multiples_of_##real(bits, constants);                             \
-        else rounded = bits_of_##real(bits, constants);                                                                \
+        reals_##name magnitude = (reals_##name)(bits & ~constants->sign);                                              \
+        words_##name in = (words_##name)((magnitude >= constants->least) & (magnitude < constants->most));             \
+        if (kind == ROUNDING_TO_MULTIPLES) rounded = multiples_##name(bits, constants);                                \
+        else rounded = bits_##name(bits, constants);                                                                   \
         rounded = (rounded & in) | (bits & ~in);                                                                       \
         memcpy(to, &rounded, bytes);                                                                                   \
     }                                                                                                                  \
                                                                                                                        \
-    ALWAYS_INLINE void round_all_of_##real(const char *from, char *to, size_t bytes, enum rounding_kind kind,          \
-                                           const struct rounding *rounding)                                            \
+    target ALWAYS_INLINE void round_all_##name(const char *from, char *to, size_t bytes, enum rounding_kind kind,      \
+                                               const struct rounding *rounding)                                        \
     {                                                                                                                  \
         const struct constants_##real constants = constants_of_##real(rounding);                                       \
         size_t i = 0;                                                                                                  \
-        for (; i + VECTOR_BYTES <= bytes; i += VECTOR_BYTES)                                                           \
-            round_vector_of_##real(from + i, to + i, VECTOR_BYTES, kind, &constants);                                  \
-        if (i < bytes) round_vector_of_##real(from + i, to + i, bytes - i, kind, &constants);                          \
+        for (; i + (size) <= bytes; i += (size)) {                                                                     \
+            fetch_ahead(from + i);                                                                                     \
+            round_vector_##name(from + i, to + i, size, kind, &constants);                                             \
+        }                                                                                                              \
+        if (i < bytes) round_vector_##name(from + i, to + i, bytes - i, kind, &constants);                             \
     }                                                                                                                  \
                                                                                                                        \
     /* Not inlined: what is computed must stay between the changes of the floating-point environment. */               \
-    static __attribute__((noinline)) void round_##reals(const struct rounding *rounding, const char *from, char *to,   \
-                                                        size_t bytes)                                                  \
+    target static __attribute__((noinline)) void round_##name(const struct rounding *rounding, const char *from,       \
+                                                              char *to, size_t bytes)                                  \
     {                                                                                                                  \
         if (rounding->kind == ROUNDING_TO_MULTIPLES)                                                                   \
-            round_all_of_##real(from, to, bytes, ROUNDING_TO_MULTIPLES, rounding);                                     \
-        else round_all_of_##real(from, to, bytes, ROUNDING_TO_BITS, rounding);                                         \
+            round_all_##name(from, to, bytes, ROUNDING_TO_MULTIPLES, rounding);                                        \
+        else round_all_##name(from, to, bytes, ROUNDING_TO_BITS, rounding);                                            \
     }
 
-DEFINE_ROUNDING(float, floats, uint32_t, words32, 24)
-DEFINE_ROUNDING(double, doubles, uint64_t, words64, 53)
+DEFINE_ROUNDING(floats, float, uint32_t, 16, )
+DEFINE_ROUNDING(doubles, double, uint64_t, 16, )
+#ifdef CPU_IS_X86
+DEFINE_ROUNDING(floats_avx2, float, uint32_t, 32, WITH_AVX2)
+DEFINE_ROUNDING(doubles_avx2, double, uint64_t, 32, WITH_AVX2)
+#endif
+
+typedef void (*round_function)(const struct rounding *rounding, const char *from, char *to, size_t bytes);
+
+static round_function function_of(enum vectors vectors, bool is_float)
+{
+#ifdef CPU_IS_X86
+    if (vectors == VECTORS_AVX2) return is_float ? round_floats_avx2 : round_doubles_avx2;
+#endif
+    (void)vectors;
+    return is_float ? round_floats : round_doubles;
+}
 
 /* A host may have chosen another direction of rounding, zeros in place of subnormal numbers, or signals at NaN: none of
  * that may touch what is stored; and no flag that is raised here may show in the host. */
-void round_values(const struct rounding *rounding, const void *from, void *to, size_t bytes)
+void round_values_with(enum vectors vectors, const struct rounding *rounding, const void *from, void *to, size_t bytes)
 {
     fenv_t before;
     if (rounding->kind == ROUNDING_NONE) {
@@ -162,7 +182,11 @@ void round_values(const struct rounding *rounding, const void *from, void *to, s
     }
     (void)fegetenv(&before);
     (void)fesetenv(FE_DFL_ENV);
-    if (rounding->element_size == sizeof(float)) round_floats(rounding, from, to, bytes);
-    else round_doubles(rounding, from, to, bytes);
+    function_of(vectors, rounding->element_size == sizeof(float))(rounding, from, to, bytes);
     (void)fesetenv(&before);
+}
+
+void round_values(const struct rounding *rounding, const void *from, void *to, size_t bytes)
+{
+    round_values_with(vectors_here(), rounding, from, to, bytes);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "model/element.h"
+#include "store/cpu.h"
 
 enum rounding_kind {
     ROUNDING_NONE,
@@ -32,5 +33,7 @@ struct rounding rounding_to_digits(trajlog_type type, int digits, bool converted
 /* `bytes` are those of whole elements; `from` and `to` may be the same, but not overlap otherwise. Alignment does not
  * matter, nor does the floating-point environment of the thread, which stays as it is. */
 void round_values(const struct rounding *rounding, const void *from, void *to, size_t bytes);
+/* For tests: with vectors that the machine must have. All give the same bytes. */
+void round_values_with(enum vectors vectors, const struct rounding *rounding, const void *from, void *to, size_t bytes);
 
 #endif

@@ -235,6 +235,61 @@ static void any_number_of_values_anywhere(void **state)
         }
 }
 
+static void expect_equally_rounded(const struct rounding *rounding, const char *from, size_t offset, size_t bytes)
+{
+    char narrow[8 * 301 + 64], wide[sizeof narrow];
+    memset(narrow, 7, sizeof narrow);
+    memset(wide, 7, sizeof wide);
+    round_values_with(VECTORS_ANYWHERE, rounding, from + offset, narrow + offset, bytes);
+    round_values_with(vectors_here(), rounding, from + offset, wide + offset, bytes);
+    assert_memory_equal(wide, narrow, sizeof narrow);
+    memcpy(wide, from, offset + bytes);
+    round_values_with(vectors_here(), rounding, wide + offset, wide + offset, bytes); /* in place */
+    assert_memory_equal(wide + offset, narrow + offset, bytes);
+}
+
+/* Nothing to compare where the machine has no wider ones. */
+static void vectors_of_all_widths_round_alike(void **state)
+{
+    const struct rounding roundings[] = {
+        rounding_to_error(TRAJLOG_FLOAT32, 0.0005, false), rounding_to_error(TRAJLOG_FLOAT64, 0.0005, false),
+        rounding_to_error(TRAJLOG_FLOAT32, 1e-20, true),   rounding_to_error(TRAJLOG_FLOAT64, 1e-20, true),
+        rounding_to_digits(TRAJLOG_FLOAT32, 4, true),      rounding_to_digits(TRAJLOG_FLOAT64, 4, false)};
+    char from[8 * 301 + 64] = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof roundings / sizeof *roundings; i++)
+        for (size_t count = 0; count <= 300; count++) {
+            size_t size = roundings[i].element_size, offset = (size_t)(random_bits() >> 40) % 64;
+            for (size_t j = 0; j < count; j++) {
+                double wide = awkward(0.001);
+                float narrow = count % 2 ? (float)wide : float_of((uint32_t)(random_bits() >> 32));
+                if (size == 4) memcpy(from + offset + 4 * j, &narrow, 4);
+                else memcpy(from + offset + 8 * j, &wide, 8);
+            }
+            expect_equally_rounded(&roundings[i], from, offset, size * count);
+        }
+}
+
+/* All that is special, at each place of a vector: zeros, infinities, NaNs that are quiet and not, subnormal numbers. */
+static void special_numbers_are_special_in_all_vectors(void **state)
+{
+    static const uint32_t specials[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc12345,
+                                        0x7f800001, 0xffbfffff, 1,          0x80000001, 0x007fffff, 0x807fffff,
+                                        0x00800000, 0x7f7fffff, 0xff7fffff, 0x3f800000, 0x3a000000, 0x3a800000};
+    const size_t count = sizeof specials / sizeof *specials;
+    const struct rounding roundings[] = {
+        rounding_to_error(TRAJLOG_FLOAT32, 0.0005, false), rounding_to_error(TRAJLOG_FLOAT32, 1e30, false),
+        rounding_to_digits(TRAJLOG_FLOAT32, 2, false), rounding_to_error(TRAJLOG_FLOAT64, 0.0005, false),
+        rounding_to_digits(TRAJLOG_FLOAT64, 2, false)};
+    uint32_t from[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof roundings / sizeof *roundings; i++)
+        for (size_t shift = 0; shift < count; shift++) {
+            for (size_t j = 0; j < 64; j++) from[j] = specials[(j + shift) % count];
+            expect_equally_rounded(&roundings[i], (const char *)from, 0, sizeof from);
+        }
+}
+
 /* A host may have any, and gets it back. */
 static void the_floating_point_environment_does_not_matter(void **state)
 {
@@ -266,6 +321,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(digits_leave_few_bits),
     cmocka_unit_test(what_is_no_ordinary_number_is_kept),
     cmocka_unit_test(any_number_of_values_anywhere),
+    cmocka_unit_test(vectors_of_all_widths_round_alike),
+    cmocka_unit_test(special_numbers_are_special_in_all_vectors),
     cmocka_unit_test(the_floating_point_environment_does_not_matter),
 };
 
