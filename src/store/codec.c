@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "store/deflate.h"
+#include "store/shuffle.h"
 
 #define CHECKSUM_BYTES 4
 
@@ -30,78 +31,6 @@ uint32_t encoding_mask_all(const struct encoding *encoding)
 bool encoding_is_plain(const struct encoding *encoding)
 {
     return filter_count(encoding) == 0;
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * Shuffle
- * ------------------------------------------------------------------------------------------------------------------ */
-
-static void shuffle_any(const unsigned char *from, unsigned char *to, size_t first, size_t count, size_t element_size)
-{
-    for (size_t j = 0; j < element_size; j++)
-        for (size_t i = first; i < count; i++) to[j * count + i] = from[i * element_size + j];
-}
-
-typedef unsigned char bytes16 __attribute__((vector_size(16)));
-#define EVEN_BYTES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD_BYTES  1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-/* GCC has had its own name for it up to version 11. */
-#if defined(__clang__) || __GNUC__ >= 12
-#define EVEN(a, b) __builtin_shufflevector(a, b, EVEN_BYTES)
-#define ODD(a, b)  __builtin_shufflevector(a, b, ODD_BYTES)
-#else
-#define EVEN(a, b) __builtin_shuffle(a, b, (bytes16){EVEN_BYTES})
-#define ODD(a, b)  __builtin_shuffle(a, b, (bytes16){ODD_BYTES})
-#endif
-
-/* A byte's place in 16 elements of 2^k bytes is the number (element, byte), four bits and k. Taking the even bytes of
- * all, then the odd ones, moves that number's lowest bit to the top; k times that gives (byte, element). */
-static inline __attribute__((always_inline)) void shuffle_16(const unsigned char *from, unsigned char *to,
-                                                             size_t stride, int element_size)
-{
-    bytes16 now[8], next[8];
-    memcpy(now, from, 16 * (size_t)element_size);
-#pragma GCC unroll 4
-    for (int bit = 1; bit < element_size; bit *= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < element_size / 2; i++) {
-            next[i] = EVEN(now[2 * i], now[2 * i + 1]);
-            next[i + element_size / 2] = ODD(now[2 * i], now[2 * i + 1]);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < element_size; i++) now[i] = next[i];
-    }
-#pragma GCC unroll 8
-    for (int j = 0; j < element_size; j++) memcpy(to + (size_t)j * stride, &now[j], 16);
-}
-
-static inline __attribute__((always_inline)) void shuffle_vectors(const unsigned char *from, unsigned char *to,
-                                                                  size_t count, int element_size)
-{
-    size_t whole = count & ~(size_t)15;
-    for (size_t i = 0; i < whole; i += 16) shuffle_16(from + i * (size_t)element_size, to + i, count, element_size);
-    shuffle_any(from, to, whole, count, (size_t)element_size);
-}
-
-void codec_shuffle(const void *from, void *to, size_t bytes, size_t element_size)
-{
-    size_t count = bytes / element_size, shuffled = count * element_size;
-    switch (element_size) {
-    case 2:
-        shuffle_vectors(from, to, count, 2);
-        break;
-    case 4:
-        shuffle_vectors(from, to, count, 4);
-        break;
-    case 8:
-        shuffle_vectors(from, to, count, 8);
-        break;
-    default:
-        shuffle_any(from, to, 0, count, element_size);
-        break;
-    }
-    if (bytes > shuffled)
-        memcpy((unsigned char *)to + shuffled, (const unsigned char *)from + shuffled, bytes - shuffled);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -165,7 +94,7 @@ static trajlog_status reserve(struct encoder *encoder, size_t bytes, struct erro
     if (encoder->capacity >= bytes) return TRAJLOG_OK;
     free(encoder->shuffled);
     free(encoder->output);
-    encoder->shuffled = malloc(bytes);
+    encoder->shuffled = aligned_alloc(SHUFFLE_ALIGNMENT, (bytes / SHUFFLE_ALIGNMENT + 1) * SHUFFLE_ALIGNMENT);
     encoder->output = malloc(bytes + CHECKSUM_BYTES);
     encoder->capacity = encoder->shuffled && encoder->output ? bytes : 0;
     if (encoder->capacity > 0) return TRAJLOG_OK;
@@ -180,7 +109,7 @@ static trajlog_status compress_chunk(struct encoder *encoder, const struct encod
     struct planes planes = {chunk, count, element_size, encoding->row_bytes / element_size};
     size_t checksum = encoding->checksum ? CHECKSUM_BYTES : 0;
     if (element_size > 1) {
-        codec_shuffle(chunk, encoder->shuffled, bytes, element_size);
+        shuffle_bytes(chunk, encoder->shuffled, bytes, element_size);
         planes.bytes = encoder->shuffled;
     }
     if (!encoder->deflater) encoder->deflater = deflater_new();

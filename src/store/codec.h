@@ -38,8 +38,7 @@ void encoder_free(struct encoder *encoder);
 trajlog_status encoder_encode(struct encoder *encoder, const struct encoding *encoding, const void *chunk, size_t bytes,
                               struct encoded *encoded, struct error *error);
 
-/* The parts, for tests. shuffle: the j-th bytes of all elements together, as HDF5's filter; fletcher32 likewise. */
-void codec_shuffle(const void *from, void *to, size_t bytes, size_t element_size);
+/* For tests: the checksum of HDF5's filter. */
 uint32_t codec_fletcher32(const void *data, size_t bytes);
 
 #endif

@@ -29,7 +29,7 @@ void *decoder_output(struct decoder *decoder, size_t size);
 trajlog_status decoder_decode(struct decoder *decoder, const struct decoding *decoding, uint32_t mask,
                               const void *stored, size_t size, void *chunk, size_t bytes, struct error *error);
 
-/* For tests: the inverse of codec_shuffle. */
+/* For tests: the inverse of shuffle_bytes(). */
 void codec_unshuffle(const void *from, void *to, size_t bytes, size_t element_size);
 
 #endif

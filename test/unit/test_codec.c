@@ -6,6 +6,7 @@
 #include "harness.h"
 #include "store/codec.h"
 #include "store/deflate.h"
+#include "store/shuffle.h"
 
 static uint32_t random_state;
 
@@ -157,7 +158,7 @@ static void shuffle_puts_equal_bytes_together(void **state)
         for (size_t bytes = size; bytes < 700; bytes += 13) {
             unsigned char *chunk = make_chunk(bytes, RANDOM), *shuffled = malloc(bytes);
             size_t count = bytes / size;
-            codec_shuffle(chunk, shuffled, bytes, size);
+            shuffle_bytes(chunk, shuffled, bytes, size);
             for (size_t i = 0; i < bytes; i++) {
                 size_t from = i < count * size ? i % count * size + i / count : i;
                 assert_int_equal(shuffled[i], chunk[from]);
@@ -167,6 +168,24 @@ static void shuffle_puts_equal_bytes_together(void **state)
         }
 }
 
+/* Nothing to compare where the machine has no wider ones. */
+static void vectors_of_all_widths_shuffle_alike(void **state)
+{
+    static const size_t sizes[] = {2, 4, 8};
+    unsigned char *from = make_chunk(8 * 301 + 64, RANDOM), narrow[8 * 301 + 64], wide[sizeof narrow];
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t count = 0; count <= 300; count++) {
+            size_t bytes = sizes[i] * count + count % sizes[i], offset = random_byte() % 64, other = random_byte() % 64;
+            memset(narrow, 7, sizeof narrow);
+            memset(wide, 7, sizeof wide);
+            shuffle_bytes_with(VECTORS_ANYWHERE, from + offset, narrow + other, bytes, sizes[i]);
+            shuffle_bytes_with(vectors_here(), from + offset, wide + other, bytes, sizes[i]);
+            assert_memory_equal(wide, narrow, sizeof narrow);
+        }
+    free(from);
+}
+
 /* The stream is what zlib calls one, of exactly the shuffled bytes. */
 static void streams_are_zlibs(void **state)
 {
@@ -174,7 +193,7 @@ static void streams_are_zlibs(void **state)
     size_t bytes = 100000;
     unsigned char *chunk = make_chunk(bytes, SMOOTH), *shuffled = malloc(bytes), *back = malloc(bytes);
     (void)state;
-    codec_shuffle(chunk, shuffled, bytes, 4);
+    shuffle_bytes(chunk, shuffled, bytes, 4);
     for (int level = 1; level <= 9; level++) {
         const struct encoding encoding = {.element_size = 4, .level = level};
         struct encoded encoded;
@@ -230,7 +249,7 @@ static size_t encoded_size(struct encoding encoding, const unsigned char *chunk,
     struct encoded encoded;
     unsigned char *shuffled = malloc(bytes), *back = malloc(bytes);
     uLongf length = bytes;
-    codec_shuffle(chunk, shuffled, bytes, encoding.element_size);
+    shuffle_bytes(chunk, shuffled, bytes, encoding.element_size);
     assert_int_equal(encoder_encode(encoder, &encoding, chunk, bytes, &encoded, NULL), TRAJLOG_OK);
     assert_int_equal(encoded.filter_mask, 0);
     assert_int_equal(uncompress(back, &length, encoded.bytes, encoded.size), Z_OK);
@@ -306,6 +325,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_combination_reads_back),
     cmocka_unit_test(the_checksum_is_hdf5s),
     cmocka_unit_test(shuffle_puts_equal_bytes_together),
+    cmocka_unit_test(vectors_of_all_widths_shuffle_alike),
     cmocka_unit_test(streams_are_zlibs),
     cmocka_unit_test(what_does_not_shrink_stays_as_it_is),
     cmocka_unit_test(each_plane_has_a_code_of_its_own),

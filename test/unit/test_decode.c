@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "store/codec.h"
 #include "store/decode.h"
+#include "store/shuffle.h"
 
 static uint32_t random_state;
 
@@ -96,7 +97,7 @@ static void unshuffling_undoes_shuffling(void **state)
     for (size_t element_size = 1; element_size <= 17; element_size++) {
         for (size_t bytes = 0; bytes < 700; bytes += 13) {
             unsigned char *chunk = make_chunk(bytes), *shuffled = malloc(bytes + 1), *back = malloc(bytes + 1);
-            codec_shuffle(chunk, shuffled, bytes, element_size);
+            shuffle_bytes(chunk, shuffled, bytes, element_size);
             codec_unshuffle(shuffled, back, bytes, element_size);
             assert_memory_equal(back, chunk, bytes);
             free(chunk), free(shuffled), free(back);
@@ -152,7 +153,7 @@ static void masked_filters_are_left_out(void **state)
     struct decoder *decoder = decoder_new();
     struct decoding all = {true, true, true, 4};
     (void)state;
-    codec_shuffle(chunk, shuffled, BYTES, 4);
+    shuffle_bytes(chunk, shuffled, BYTES, 4);
     assert_int_equal(decoder_decode(decoder, &all, 7, chunk, BYTES, back, BYTES, NULL), TRAJLOG_OK);
     assert_memory_equal(back, chunk, BYTES);
     assert_int_equal(decoder_decode(decoder, &all, 6, shuffled, BYTES, back, BYTES, NULL), TRAJLOG_OK);
