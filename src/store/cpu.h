@@ -28,7 +28,7 @@ static inline enum vectors vectors_here(void)
 
 /* For what is read from front to back, once: it comes from another processor's cache, and the hardware's own looking
  * ahead begins anew with each page. `at` may lie beyond the end of what is there to be read: nothing comes of it. */
-#define FETCHED_AHEAD 1024
+#define FETCHED_AHEAD 2048
 
 static inline __attribute__((always_inline)) void fetch_ahead(const void *at)
 {
