@@ -3,9 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Chunks are of unequal speed, and come out in their order: with few under way, all helpers wait for one now and then, and
+ * what wakes them takes as long as a part of a chunk. So small chunks are many; large ones take much memory. */
+#define MOST_PER_HELPER  8
+#define LEAST_PER_HELPER 2
+#define MANY_BYTES       ((size_t)8 << 20)
+
 /* The task comes first, so that it is the job too. */
 struct job {
     struct task task;
+    struct job *next_idle;
     struct chunk_place place;
     struct encoder *encoder;
     struct encoding encoding; /* as it was: a column's changes when it grows */
@@ -15,11 +22,15 @@ struct job {
     struct error error;
 };
 
-/* A ring of jobs: `count` are under way, from the one at `oldest` on. */
+/* `count` jobs are under way, whose chunks have `bytes`; in a ring, from the one at `oldest` on. Of the others, the one that
+ * was under way last is the next, so that no more of them get memory than are ever under way together. */
 struct pipeline {
     struct helpers helpers;
     int oldest, count, most;
-    struct job jobs[];
+    size_t bytes;
+    struct job *idle;
+    struct job *jobs;
+    struct job *under_way[];
 };
 
 static void encode(struct task *task)
@@ -28,19 +39,30 @@ static void encode(struct task *task)
     (void)encoder_encode(job->encoder, &job->encoding, job->chunk, job->bytes, &job->encoded, &job->error);
 }
 
+static bool make_jobs(struct pipeline *pipeline)
+{
+    pipeline->jobs = calloc((size_t)pipeline->most, sizeof *pipeline->jobs);
+    for (int i = 0; pipeline->jobs && i < pipeline->most; i++) {
+        struct job *job = &pipeline->jobs[i];
+        job->task.run = encode;
+        job->encoder = encoder_new();
+        if (!job->encoder) return false;
+        job->next_idle = pipeline->idle;
+        pipeline->idle = job;
+    }
+    return pipeline->jobs != NULL;
+}
+
 trajlog_status pipeline_new(struct pipeline **pipeline, const struct helpers *helpers, struct error *error)
 {
-    int most = 2 * helpers->count;
-    struct pipeline *made = calloc(1, sizeof *made + (size_t)most * sizeof made->jobs[0]);
+    int most = MOST_PER_HELPER * helpers->count;
+    struct pipeline *made = calloc(1, sizeof *made + (size_t)most * sizeof made->under_way[0]);
     *pipeline = NULL;
     if (!made) return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for encoders");
     made->helpers = *helpers;
     made->most = most;
-    for (int i = 0; i < most; i++) {
-        made->jobs[i].task.run = encode;
-        made->jobs[i].encoder = encoder_new();
-        if (made->jobs[i].encoder) continue;
-        pipeline_free(made);
+    if (!make_jobs(made)) {
+        pipeline_forget(made);
         return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0, "no memory for encoders");
     }
     *pipeline = made;
@@ -49,11 +71,15 @@ trajlog_status pipeline_new(struct pipeline **pipeline, const struct helpers *he
 
 static struct job *oldest(struct pipeline *pipeline)
 {
-    return &pipeline->jobs[pipeline->oldest];
+    return pipeline->under_way[pipeline->oldest];
 }
 
 static void remove_oldest(struct pipeline *pipeline)
 {
+    struct job *job = oldest(pipeline);
+    pipeline->bytes -= job->bytes;
+    job->next_idle = pipeline->idle;
+    pipeline->idle = job;
     pipeline->oldest = (pipeline->oldest + 1) % pipeline->most;
     pipeline->count--;
 }
@@ -61,10 +87,11 @@ static void remove_oldest(struct pipeline *pipeline)
 void pipeline_forget(struct pipeline *pipeline)
 {
     if (!pipeline) return;
-    for (int i = 0; i < pipeline->most; i++) {
+    for (int i = 0; pipeline->jobs && i < pipeline->most; i++) {
         encoder_free(pipeline->jobs[i].encoder);
         free(pipeline->jobs[i].chunk);
     }
+    free(pipeline->jobs);
     free(pipeline);
 }
 
@@ -77,7 +104,8 @@ void pipeline_free(struct pipeline *pipeline)
 
 bool pipeline_is_full(const struct pipeline *pipeline)
 {
-    return pipeline->count == pipeline->most;
+    return pipeline->count == pipeline->most ||
+           (pipeline->count >= LEAST_PER_HELPER * pipeline->helpers.count && pipeline->bytes >= MANY_BYTES);
 }
 
 bool pipeline_is_empty(const struct pipeline *pipeline)
@@ -87,7 +115,7 @@ bool pipeline_is_empty(const struct pipeline *pipeline)
 
 static struct job *next_job(struct pipeline *pipeline, size_t bytes, struct error *error)
 {
-    struct job *job = &pipeline->jobs[(pipeline->oldest + pipeline->count) % pipeline->most];
+    struct job *job = pipeline->idle;
     if (job->capacity < bytes) {
         free(job->chunk);
         job->chunk = malloc(bytes);
@@ -105,7 +133,10 @@ static void begin(struct pipeline *pipeline, struct job *job, struct chunk_place
     job->encoding = *encoding;
     job->bytes = bytes;
     error_clear(&job->error);
+    pipeline->idle = job->next_idle;
+    pipeline->under_way[(pipeline->oldest + pipeline->count) % pipeline->most] = job;
     pipeline->count++;
+    pipeline->bytes += bytes;
     pipeline->helpers.begin(pipeline->helpers.context, &job->task);
 }
 

@@ -1,5 +1,5 @@
-/* Chunks that helpers encode, while the store goes on; they come out in the order in which they were put in. Holds twice as
- * many chunks as there are helpers. */
+/* Chunks that helpers encode, while the store goes on; they come out in the order in which they were put in. Holds two chunks
+ * for each helper, or up to eight if they are small. */
 #ifndef STORE_PIPELINE_H
 #define STORE_PIPELINE_H
 

@@ -90,6 +90,34 @@ static void expect_chunk(struct pipeline *pipeline, int64_t number)
     encoder_free(encoder);
 }
 
+/* Their memory is bounded. */
+static void fewer_large_chunks_are_under_way(void **state)
+{
+    static const struct encoding encoding = {.element_size = 8, .level = 1};
+    const size_t sizes[] = {(size_t)3 << 20, 1000, (size_t)1 << 20};
+    const int expected[] = {6, 24, 8};
+    struct threads *encoders;
+    struct pipeline *pipeline;
+    (void)state;
+    assert_int_equal(threads_start(&encoders, 3, "test", NULL), TRAJLOG_OK);
+    struct helpers helpers = threads_helpers(encoders);
+    assert_int_equal(pipeline_new(&pipeline, &helpers, NULL), TRAJLOG_OK);
+    for (int i = 0; i < 3; i++) {
+        int count = 0;
+        struct chunk_place place = {0};
+        struct encoded encoded;
+        unsigned char *chunk = calloc(1, sizes[i]);
+        for (; !pipeline_is_full(pipeline); count++)
+            assert_int_equal(pipeline_put(pipeline, place, &encoding, chunk, sizes[i], NULL), TRAJLOG_OK);
+        assert_int_equal(count, expected[i]);
+        while (!pipeline_is_empty(pipeline))
+            assert_int_equal(pipeline_take(pipeline, &place, &encoded, NULL), TRAJLOG_OK);
+        free(chunk);
+    }
+    pipeline_free(pipeline);
+    threads_stop(encoders);
+}
+
 static void chunks_come_out_in_order(void **state)
 {
     static const struct encoding encoding = {.element_size = 8, .level = 1, .checksum = true};
@@ -109,7 +137,7 @@ static void chunks_come_out_in_order(void **state)
         assert_int_equal(pipeline_put(pipeline, place, &encoding, chunk, bytes, NULL), TRAJLOG_OK);
         memset(chunk, 0, sizeof chunk); /* a copy was taken */
     }
-    assert_int_equal(out, 294);
+    assert_int_equal(out, 276); /* eight for each helper */
     while (!pipeline_is_empty(pipeline)) expect_chunk(pipeline, out++);
     assert_int_equal(out, 300);
     fill_chunk(chunk, 1000, 0);
@@ -410,11 +438,17 @@ static void options_are_checked(void **state)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_scene, drop_scene)
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(every_task_is_run_once), cmocka_unit_test(chunks_come_out_in_order),
-    cmocka_unit_test(errors_come_back),       TEST(a_log_is_the_same),
-    TEST(an_exit_ends_the_encoders),          TEST(a_fork_leaves_them_to_the_parent),
-    TEST(encoders_block_signals_and_end),     TEST(no_threads_in_synchronous_mode),
-    TEST(the_worker_runs_where_it_shall),     TEST(options_are_checked),
+    cmocka_unit_test(every_task_is_run_once),
+    cmocka_unit_test(chunks_come_out_in_order),
+    cmocka_unit_test(fewer_large_chunks_are_under_way),
+    cmocka_unit_test(errors_come_back),
+    TEST(a_log_is_the_same),
+    TEST(an_exit_ends_the_encoders),
+    TEST(a_fork_leaves_them_to_the_parent),
+    TEST(encoders_block_signals_and_end),
+    TEST(no_threads_in_synchronous_mode),
+    TEST(the_worker_runs_where_it_shall),
+    TEST(options_are_checked),
 };
 
 TEST_MAIN(tests)
