@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """Runs the benchmarks, one after the other, and keeps what they print in BUILD/bench/results.jsonl.
 
-TRAJLOG_BENCH_DIR names the directory that everything is written to; else it is a tmpfs, if there is one with room, and
-else BUILD. The same directory serves both sides of each comparison.
+TRAJLOG_BENCH_DIR names the directory that everything is written to; else it is BUILD/bench: logs are written to the
+file systems of disks. The same directory serves both sides of each comparison.
 """
 
 import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,6 @@ import peers
 from common import Setup, say
 
 PROGRAMS = ("stall", "drain", "commit", "codec", "read", "growth")
-SHARED_MEMORY = "/dev/shm"
-ROOM = 10 << 30
 
 # What md_argon logs: what the frames need.
 CONFIG = """{"groups": {"thermo": {"enabled": false}, "trajectory": {"fields": {
@@ -28,12 +25,7 @@ CONFIG = """{"groups": {"thermo": {"enabled": false}, "trajectory": {"fields": {
 
 
 def choose_directory(build):
-    named = os.environ.get("TRAJLOG_BENCH_DIR")
-    if named:
-        return named
-    if os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free > ROOM:
-        return SHARED_MEMORY
-    return os.path.join(build, "bench")
+    return os.environ.get("TRAJLOG_BENCH_DIR") or os.path.join(build, "bench")
 
 
 def file_system(directory):
