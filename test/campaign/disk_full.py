@@ -44,6 +44,9 @@ def full_plan(seed, megabytes, compression, checkpoints):
     field = endless[0].fields[0]
     if endless[0].bytes < (least := (megabytes << 20) // 3000):
         field.shape = (-(-least // field.element_bytes),)
+        # There are as many particles in each field of a group.
+        for other in endless[0].fields if endless[0].varying else []:
+            other.shape = (field.shape[0], *other.shape[1:])
     steps = (megabytes << 20) // (endless[0].bytes + 16)
     plan.flush_every = 1 + seed % 3
     if plan.sync_every:
