@@ -30,7 +30,7 @@ struct pipeline {
     size_t bytes;
     struct job *idle;
     struct job *jobs;
-    struct job *under_way[];
+    int under_way[]; /* places in `jobs` */
 };
 
 static void encode(struct task *task)
@@ -71,7 +71,7 @@ trajlog_status pipeline_new(struct pipeline **pipeline, const struct helpers *he
 
 static struct job *oldest(struct pipeline *pipeline)
 {
-    return pipeline->under_way[pipeline->oldest];
+    return &pipeline->jobs[pipeline->under_way[pipeline->oldest]];
 }
 
 static void remove_oldest(struct pipeline *pipeline)
@@ -134,7 +134,7 @@ static void begin(struct pipeline *pipeline, struct job *job, struct chunk_place
     job->bytes = bytes;
     error_clear(&job->error);
     pipeline->idle = job->next_idle;
-    pipeline->under_way[(pipeline->oldest + pipeline->count) % pipeline->most] = job;
+    pipeline->under_way[(pipeline->oldest + pipeline->count) % pipeline->most] = (int)(job - pipeline->jobs);
     pipeline->count++;
     pipeline->bytes += bytes;
     pipeline->helpers.begin(pipeline->helpers.context, &job->task);

@@ -78,6 +78,8 @@ struct rounding rounding_to_digits(trajlog_type type, int digits, bool converted
  * ------------------------------------------------------------------------------------------------------------------ */
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* What is computed must stay between the changes of the floating-point environment. */
+#define NOT_INLINE static __attribute__((noinline))
 
 /* The numbers of `rounding`, as one type has them. */
 #define DEFINE_CONSTANTS(real, word, precision)                                                                        \
@@ -144,9 +146,7 @@ DEFINE_CONSTANTS(double, uint64_t, 53)
         if (i < bytes) round_vector_##name(from + i, to + i, bytes - i, kind, &constants);                             \
     }                                                                                                                  \
                                                                                                                        \
-    /* Not inlined: what is computed must stay between the changes of the floating-point environment. */               \
-    target static __attribute__((noinline)) void round_##name(const struct rounding *rounding, const char *from,       \
-                                                              char *to, size_t bytes)                                  \
+    target NOT_INLINE void round_##name(const struct rounding *rounding, const char *from, char *to, size_t bytes)     \
     {                                                                                                                  \
         if (rounding->kind == ROUNDING_TO_MULTIPLES)                                                                   \
             round_all_##name(from, to, bytes, ROUNDING_TO_MULTIPLES, rounding);                                        \
