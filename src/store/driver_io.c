@@ -74,8 +74,11 @@ static int system_truncate(void *context, int descriptor, off_t size)
     return ftruncate(descriptor, size);
 }
 
-/* ext4 writes to reserved blocks an eighth faster. XFS takes blocks ahead by itself, and its fallocate costs more than all
- * the rest; btrfs is as fast without; tmpfs would take memory. */
+/* What is free must be so many times what is taken: else the last of it is left to whoever needs it, such as our journal. */
+#define ROOM_FOR_OTHERS 16
+
+/* ext4 writes faster to reserved blocks. XFS takes blocks ahead by itself, and its fallocate costs more than all the rest;
+ * btrfs is as fast without; tmpfs would take memory. */
 static int system_reserve(void *context, int descriptor, off_t offset, off_t size)
 {
     (void)context;
@@ -83,6 +86,10 @@ static int system_reserve(void *context, int descriptor, off_t offset, off_t siz
     if (fstatfs(descriptor, &system) != 0) return -1;
     if (system.f_type != EXT4_MAGIC) {
         errno = ENOTSUP;
+        return -1;
+    }
+    if ((uint64_t)size / (uint64_t)system.f_bsize > (uint64_t)system.f_bavail / ROOM_FOR_OTHERS) {
+        errno = ENOSPC;
         return -1;
     }
     return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, offset, size);
