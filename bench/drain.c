@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "frames.h"
 
-#define PIECE ((size_t)1 << 20)
-#define QUEUE ((size_t)64 << 20) /* the default of a log's */
+#define PIECE      ((size_t)1 << 20)
+#define RING       ((size_t)8 << 20) /* what a log uses of its queue when it has been full for long */
+#define LARGE_PAGE ((size_t)1 << 21)
 
 struct drain {
     char *path;
@@ -89,8 +91,8 @@ static double drain_write(void *context)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * The least that a log with a thread of its own has to do: one thread copies the frames into a ring of the queue's size,
- * the other one writes them from there. No HDF5, no commits, no sleep.
+ * The least that a log with a thread of its own has to do: one thread copies the frames into a small ring of large pages,
+ * the other one writes them from there, a piece at a time. No HDF5, no commits, no sleep.
  * ------------------------------------------------------------------------------------------------------------------ */
 
 struct ring {
@@ -105,20 +107,35 @@ static void wait_until(_Atomic size_t *counter, size_t least)
     while (atomic_load_explicit(counter, memory_order_acquire) < least) sched_yield();
 }
 
+/* A piece is as many frames as fit, or one that is larger; not over the end of the ring. */
+static size_t next_piece(const struct ring *ring, size_t done)
+{
+    size_t piece = ring->frame > PIECE ? ring->frame : PIECE / ring->frame * ring->frame;
+    size_t straight = ring->size - done % ring->size, left = ring->total - done;
+    if (piece > straight) piece = straight;
+    return piece < left ? piece : left;
+}
+
 static void *write_ring(void *context)
 {
     struct ring *ring = context;
     for (size_t done = 0, next; done < ring->total; done = next) {
-        wait_until(&ring->head, done + ring->frame);
-        /* As much as there is, up to a piece, or a frame that is larger; not over the end of the ring. */
-        size_t there = atomic_load(&ring->head) - done, straight = ring->size - done % ring->size;
-        size_t most = ring->frame > PIECE ? ring->frame : PIECE / ring->frame * ring->frame;
-        if (there > straight) there = straight;
-        next = done + (there < most ? there : most);
+        next = done + next_piece(ring, done);
+        wait_until(&ring->head, next);
         write_all(ring->descriptor, ring->memory + done % ring->size, next - done);
         atomic_store_explicit(&ring->tail, next, memory_order_release);
     }
     return NULL;
+}
+
+static void allocate_ring(struct ring *ring)
+{
+    size_t frames = RING / ring->frame > 4 ? RING / ring->frame : 4;
+    ring->size = frames * ring->frame;
+    ring->memory = aligned_alloc(LARGE_PAGE, (ring->size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+    if (ring->memory == NULL) fail("no memory for a ring");
+    madvise(ring->memory, ring->size, MADV_HUGEPAGE);
+    memset(ring->memory, 0, ring->size);
 }
 
 static double drain_ring(void *context)
@@ -126,11 +143,10 @@ static double drain_ring(void *context)
     const struct drain *drain = context;
     struct ring ring = {.frame = FRAME_BYTES(drain->particles)};
     pthread_t writer;
-    ring.size = (QUEUE / ring.frame > 4 ? QUEUE / ring.frame : 4) * ring.frame;
     ring.total = (size_t)drain->count * ring.frame;
     unlink(drain->path);
     double begin = seconds_now();
-    ring.memory = allocate(ring.size);
+    allocate_ring(&ring);
     ring.descriptor = open(drain->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (ring.descriptor < 0) fail("%s: %s", drain->path, strerror(errno));
     if (pthread_create(&writer, NULL, write_ring, &ring) != 0) fail("pthread_create");
@@ -211,11 +227,58 @@ static void drain_free(struct drain *drain)
     free(drain->path);
 }
 
-static void drain_vs(const struct settings *settings, const struct frames *frames, const char *name, measurement ours,
-                     measurement peer, int64_t particles, int64_t bytes, int repetitions)
+/* The log, write(2) and the ring in turns, so that each two of them saw the same minute. */
+enum side { LOG, WRITE, RING_ALONE, SIDES };
+
+struct turns {
+    double seconds[SIDES][MOST_SAMPLES];
+    int count;
+};
+
+/* Each side comes first as often as the others, before and behind each of them. The first turn is not counted. */
+static void take_turns(struct turns *turns, struct drain *drain, int count)
 {
+    static const measurement sides[SIDES] = {drain_log, drain_write, drain_ring};
+    if (count > MOST_SAMPLES) fail("%d repetitions", count);
+    turns->count = count;
+    for (int turn = -1; turn < count; turn++) {
+        for (int i = 0; i < SIDES; i++) {
+            int side = (turn + 1 + (turn % 2 == 0 ? i : SIDES - i)) % SIDES;
+            double seconds = sides[side](drain);
+            if (turn >= 0) turns->seconds[side][turn] = seconds;
+        }
+    }
+}
+
+static void print_ratio(const char *name, const struct turns *turns, enum side ours, enum side peer, double bytes)
+{
+    double ratios[MOST_SAMPLES];
+    for (int i = 0; i < turns->count; i++) ratios[i] = turns->seconds[peer][i] / turns->seconds[ours][i];
+    print_figure(name, ratios, turns->count, "%.0f MB/s, peer %.0f MB/s",
+                 1e-6 * bytes / summarize(turns->seconds[ours], turns->count).median,
+                 1e-6 * bytes / summarize(turns->seconds[peer], turns->count).median);
+}
+
+static void drain_and_ring(const struct settings *settings, const struct frames *frames, const char *suffix,
+                           int64_t particles, int64_t bytes, int repetitions)
+{
+    static struct turns turns;
+    char name[40];
     struct drain drain = drain_make(settings, frames, particles, bytes);
-    compare(name, PEER_BY_OURS, ours, peer, &drain, repetitions, total_bytes(&drain));
+    take_turns(&turns, &drain, repetitions);
+    snprintf(name, sizeof name, "drain_vs_write_%s", suffix);
+    print_ratio(name, &turns, LOG, WRITE, total_bytes(&drain));
+    snprintf(name, sizeof name, "ring_vs_write_%s", suffix);
+    print_ratio(name, &turns, RING_ALONE, WRITE, total_bytes(&drain));
+    snprintf(name, sizeof name, "drain_vs_ring_%s", suffix);
+    print_ratio(name, &turns, LOG, RING_ALONE, total_bytes(&drain));
+    drain_free(&drain);
+}
+
+static void drain_vs_naive(const struct settings *settings, const struct frames *frames, int repetitions)
+{
+    struct drain drain = drain_make(settings, frames, 1000, choose(settings, 240000000, 60000000));
+    compare("drain_vs_naive_12k", PEER_BY_OURS, drain_log, drain_naive, &drain, repetitions, total_bytes(&drain));
     drain_free(&drain);
 }
 
@@ -318,22 +381,19 @@ int main(int argc, char **argv)
 {
     struct settings settings = settings_parse(argc, argv);
     struct frames frames = frames_load(&settings);
-    const int repetitions = (int)choose(&settings, 31, 3);
     const struct {
-        const char *name, *ring, *raw;
+        const char *suffix, *raw;
         int64_t particles, bytes;
     } sizes[] = {
-        {"drain_vs_write_12k", "ring_vs_write_12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
-        {"drain_vs_write_1m2", "ring_vs_write_1m2", "drain_1m2", 100000, choose(&settings, 600000000, 240000000)},
-        {"drain_vs_write_12m", "ring_vs_write_12m", "drain_12m", 1000000, choose(&settings, 600000000, 360000000)},
+        {"12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
+        {"1m2", "drain_1m2", 100000, choose(&settings, 600000000, 240000000)},
+        {"12m", "drain_12m", 1000000, choose(&settings, 600000000, 360000000)},
     };
     for (int i = 0; i < 3; i++) {
         if (is_raw(&settings, sizes[i].raw)) drain_raw(&settings, &frames, sizes[i].particles, sizes[i].bytes);
         if (settings.raw != NULL) continue;
-        drain_vs(&settings, &frames, sizes[i].name, drain_log, drain_write, sizes[i].particles, sizes[i].bytes,
-                 repetitions);
-        drain_vs(&settings, &frames, sizes[i].ring, drain_ring, drain_write, sizes[i].particles, sizes[i].bytes,
-                 repetitions);
+        drain_and_ring(&settings, &frames, sizes[i].suffix, sizes[i].particles, sizes[i].bytes,
+                       (int)choose(&settings, 61, 3));
     }
     if (is_raw(&settings, "scalars")) {
         struct records records = {.path = path_in(&settings, "records.h5"), .count = 4000000};
@@ -341,8 +401,7 @@ int main(int argc, char **argv)
         free(records.path);
     }
     if (settings.raw == NULL) {
-        drain_vs(&settings, &frames, "drain_vs_naive_12k", drain_log, drain_naive, 1000,
-                 choose(&settings, 240000000, 60000000), repetitions);
+        drain_vs_naive(&settings, &frames, (int)choose(&settings, 31, 3));
         scalars_vs_naive(&settings);
     }
     if (settings.raw == NULL && !settings.quick) scan_chunk_rows(&settings, &frames);
