@@ -303,8 +303,8 @@ static void an_exit_ends_the_encoders(void **state)
 /* Asked by LeakSanitizer when a process ends. What an encoder was about to keep at the moment of a fork, only its stack
  * knows, and the child has no such thread: that is no leak. */
 static bool is_forked;
-int __lsan_is_turned_off(void); /* NOLINT: its name */
-int __lsan_is_turned_off(void)  /* NOLINT: its name */
+__attribute__((visibility("default"))) int __lsan_is_turned_off(void); /* NOLINT: its name */
+int __lsan_is_turned_off(void)                                         /* NOLINT: its name */
 {
     return is_forked;
 }
