@@ -69,7 +69,7 @@ def machine(directory, quick):
             "system": f"{platform.system()} {platform.release()}",
             "HDF5": h5py.version.hdf5_version,
             "frames": os.environ.get("TRAJLOG_BENCH_FRAMES") or "md_argon, 32,000 atoms",
-            "directory": f"{directory} ({file_system(directory)})",
+            "file system": file_system(directory),
             "load before": f"{os.getloadavg()[0]:.2f}",
             "kind": "quick" if quick else "full",
         }
