@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "threads_fork.h"
 #include "trajlog.h"
 
 #define WIDTH      3000
@@ -278,7 +279,7 @@ static void a_forked_child_can_read(void **state)
     trajlog_block block;
     open_stream(fixture, 3, trajlog_all_rows(), 0, 1);
     assert_int_equal(trajlog_stream_next(fixture->stream, &block), TRAJLOG_OK);
-    pid_t child = fork();
+    pid_t child = fork_with_threads();
     if (child == 0) {
         alarm(60);
         for (int64_t k = 1; k < ROWS; k++)

@@ -11,6 +11,7 @@
 #include "harness.h"
 #include "store/pipeline.h"
 #include "store/threads.h"
+#include "threads_fork.h"
 #include "trajlog.h"
 
 /* For LeakSanitizer: what libhdf5 keeps for the worker's thread is lost in a child, that has no such thread. */
@@ -315,7 +316,7 @@ static void a_fork_leaves_them_to_the_parent(void **state)
     struct scene *scene = *state;
     open_log(scene, 2);
     run(scene, 0, 40);
-    pid_t child = fork();
+    pid_t child = fork_with_threads();
     if (child == 0) {
         is_forked = true;
         alarm(100);
