@@ -173,9 +173,10 @@ static trajlog_status reserve(trajlog_writer *log, struct message **message)
     *message = queue_reserve(log->queue, bytes, MESSAGE_FRAME);
     if (*message != NULL || log->settings.policy == TRAJLOG_DROP_NEWEST || log->settings.policy == TRAJLOG_FAIL)
         return TRAJLOG_OK;
-    if (hdf5_lock_is_mine()) return writer_refuse_holder(log, "trajlog_log");
-    *message = wait_for_room(log, bytes);
-    return TRAJLOG_OK;
+    /* A queue that began small still has its rest to give. */
+    bool may_wait = !hdf5_lock_is_mine();
+    *message = may_wait ? wait_for_room(log, bytes) : queue_reserve_wait(log->queue, bytes, MESSAGE_FRAME, 0);
+    return *message != NULL || may_wait ? TRAJLOG_OK : writer_refuse_holder(log, "trajlog_log");
 }
 
 static void send(trajlog_writer *log, struct message *message)

@@ -9,6 +9,11 @@
  * whatever it holds; so then it goes on with a part of the ring, until it finds the queue empty. What the consumer has to
  * know of it, it learns with the message that it is true for first.
  *
+ * New memory is slow: the system has to find and to clear it, and a virtual machine's host may have to do so as well. In
+ * a flood that begins with the run, waiting a moment for the consumer gives memory that is warm, and costs nothing, as the
+ * consumer is what everything waits for. So as long as the ring lacks pages, a queue that begins small uses the front of
+ * it alone; when a moment's patience did not help, the producer leaps over it into the rest.
+ *
  * In the common case the producer only stores `head` and the consumer only stores `tail`: no lock, no system call. The
  * consumer naps for a limited time when it finds nothing, so that the producer need not wake it for each frame; who has
  * to wait for the other for sure does so under the mutex. */
@@ -40,8 +45,8 @@
 
 struct ring {
     unsigned char *memory;
-    size_t size;    /* of the memory */
-    size_t touched; /* from here on it may lack pages */
+    size_t size;            /* of the memory */
+    _Atomic size_t touched; /* from here on it may lack pages */
 };
 
 struct queue {
@@ -58,16 +63,21 @@ struct queue {
     uint64_t next_look, busy_since; /* positions: where to look next whether it is empty; where it last was nearly so */
     uint64_t seen_tail, seen_tail_frames; /* as of the last look: the true ones may be further */
 
-    /* The producer changes these while there is no message; afterwards both look. */
-    alignas(CACHE_LINE) uint64_t front; /* position of the latest message that began at the front */
-    size_t span;                        /* of the ring, since then: bounds.bytes or less */
+    size_t span; /* of the ring, in use: bounds.bytes or less */
+    bool is_small;
+
+    /* The producer changes these before it publishes the message that they are about; the consumer looks for each. */
+    alignas(CACHE_LINE) _Atomic uint64_t front; /* position of the latest message that began at the front */
+    size_t front_span;                          /* of the ring since then */
+    _Atomic uint64_t leap; /* position of the message, after that one, that began behind the part */
+    size_t leap_offset;    /* ... in use until then; all of the ring is in use since */
 
     /* The consumer's two lines: what it tells the producer, and what is its own. */
     alignas(CACHE_LINE) _Atomic uint64_t tail; /* behind it the producer's room begins */
     _Atomic uint64_t tail_frames;
     alignas(CACHE_LINE) uint64_t next, next_frames; /* position of the oldest message that was not read */
     uint64_t done, done_frames;                     /* at or before it: what was read behind this is kept */
-    size_t next_offset;
+    size_t next_offset, next_span;
     uint64_t seen_head;
     size_t most_untold; /* bytes that are released before the producer is told */
     uint64_t most_untold_frames;
@@ -105,10 +115,11 @@ out:
  * written, so that the producer may be at work there. False: the system does not do this. */
 static bool touch_next_page(struct ring *ring)
 {
-    size_t left = ring->size - ring->touched, size = left < LARGE_PAGE ? left : LARGE_PAGE;
+    size_t touched = ring->touched;
+    size_t left = ring->size - touched, size = left < LARGE_PAGE ? left : LARGE_PAGE;
 #ifdef MADV_POPULATE_WRITE
-    if (madvise(ring->memory + ring->touched, size, MADV_POPULATE_WRITE) == 0) {
-        ring->touched += size;
+    if (madvise(ring->memory + touched, size, MADV_POPULATE_WRITE) == 0) {
+        atomic_store_explicit(&ring->touched, touched + size, memory_order_relaxed);
         return true;
     }
 #endif
@@ -143,24 +154,6 @@ static struct queue *make_queue(const struct queue_bounds *bounds)
         return made;
     queue_forget(made);
     return NULL;
-}
-
-trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
-                         struct error *error)
-{
-    struct queue *made = *queue = make_queue(bounds);
-    if (made == NULL)
-        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
-                         "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
-                         bounds->largest);
-    made->bounds = *bounds;
-    made->span = bounds->bytes;
-    made->next_look = bounds->bytes / REACH_SHARE;
-    made->most_untold = bounds->bytes / UNTOLD_SHARE < MOST_UNTOLD ? bounds->bytes / UNTOLD_SHARE : MOST_UNTOLD;
-    made->most_untold_frames = bounds->frames / UNTOLD_SHARE;
-    made->counters = counters;
-    counter_set(&counters->queue_bytes, (int64_t)bounds->bytes);
-    return TRAJLOG_OK;
 }
 
 void queue_free(struct queue *queue)
@@ -202,26 +195,72 @@ static size_t used_frames(const struct queue *queue)
     return (size_t)(queue->head_frames - queue->seen_tail_frames);
 }
 
+/* The producer has leapt, and come to the end of the ring, before the consumer left the front. */
+static bool is_front_in_use(const struct queue *queue)
+{
+    uint64_t leap = atomic_load_explicit(&queue->leap, memory_order_relaxed);
+    return queue->seen_tail < leap && head_of(queue) - leap >= queue->span - queue->leap_offset;
+}
+
 static bool has_room(const struct queue *queue, size_t bytes, enum message_kind kind)
 {
     if (kind == MESSAGE_FRAME && used_frames(queue) >= queue->bounds.frames) return false;
-    return queue->span - used_bytes(queue) >= bytes;
+    return queue->span - used_bytes(queue) >= bytes && !is_front_in_use(queue);
 }
 
 /* There is no message. */
 static void begin_at_front(struct queue *queue, size_t span)
 {
     queue->head_offset = 0;
-    queue->front = queue->busy_since = head_of(queue);
+    queue->busy_since = head_of(queue);
     queue->next_look = head_of(queue) + queue->bounds.bytes / REACH_SHARE;
-    queue->span = span;
+    queue->span = queue->front_span = span;
+    queue->is_small = false;
+    atomic_store_explicit(&queue->front, head_of(queue), memory_order_relaxed);
+}
+
+/* The same, with all of the ring, or with the part that a queue which begins small uses. */
+static void begin_anew(struct queue *queue)
+{
+    const struct queue_bounds *bounds = &queue->bounds;
+    size_t small = 2 * bounds->largest > QUEUE_NARROW ? 2 * bounds->largest : QUEUE_NARROW;
+    bool is_small = bounds->begins_small && small <= bounds->bytes / 2 &&
+                    atomic_load_explicit(&queue->ring.touched, memory_order_relaxed) < bounds->bytes;
+    begin_at_front(queue, is_small ? small : bounds->bytes);
+    queue->is_small = is_small;
+}
+
+/* Where the part in use ends, also the longest message that began in it. What follows begins there. */
+static void leap_into_the_rest(struct queue *queue)
+{
+    queue->head_offset = queue->leap_offset = queue->span + queue->bounds.largest;
+    queue->span = queue->bounds.bytes;
+    queue->is_small = false;
+    atomic_store_explicit(&queue->leap, head_of(queue), memory_order_relaxed);
+}
+
+trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
+                         struct error *error)
+{
+    struct queue *made = *queue = make_queue(bounds);
+    if (made == NULL)
+        return error_set(error, TRAJLOG_OUT_OF_MEMORY, 0,
+                         "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
+                         bounds->largest);
+    made->bounds = *bounds;
+    begin_anew(made);
+    made->most_untold = bounds->bytes / UNTOLD_SHARE < MOST_UNTOLD ? bounds->bytes / UNTOLD_SHARE : MOST_UNTOLD;
+    made->most_untold_frames = bounds->frames / UNTOLD_SHARE;
+    made->counters = counters;
+    counter_set(&counters->queue_bytes, (int64_t)bounds->bytes);
+    return TRAJLOG_OK;
 }
 
 static void look_whether_empty(struct queue *queue)
 {
     look_at_tail(queue);
     if (used_bytes(queue) == 0) {
-        begin_at_front(queue, queue->bounds.bytes);
+        begin_anew(queue);
         return;
     }
     queue->next_look = head_of(queue) + queue->bounds.bytes / LOOK_SHARE;
@@ -270,28 +309,50 @@ static void wake_consumer(struct queue *queue)
     pthread_mutex_unlock(&queue->mutex);
 }
 
-struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline)
+static bool wait_for_room(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline)
 {
-    struct message *message = queue_reserve(queue, bytes, kind);
-    if (message != NULL) return message;
-    const bool narrows = kind == MESSAGE_FRAME && is_swamped(queue);
     wake_consumer(queue);
     pthread_mutex_lock(&queue->mutex);
-    queue->wanted = narrows ? queue->span : bytes;
+    queue->wanted = bytes;
     /* The flag, then the look; the consumer: the tail, then the flag. One of the two sees the other's. */
     atomic_store_explicit(&queue->producer_waits, true, memory_order_seq_cst);
     const struct timespec limit = clock_timespec(deadline);
     int waited = 0;
     for (;;) {
         look_at_tail(queue);
-        if (waited != 0 || has_room(queue, queue->wanted, kind)) break;
+        if (waited != 0 || has_room(queue, bytes, kind)) break;
         if (deadline == INT64_MAX) pthread_cond_wait(&queue->room, &queue->mutex);
         else waited = pthread_cond_timedwait(&queue->room, &queue->mutex, &limit);
     }
     atomic_store_explicit(&queue->producer_waits, false, memory_order_relaxed);
     pthread_mutex_unlock(&queue->mutex);
+    return has_room(queue, bytes, kind);
+}
+
+/* Returns whether there is room now. */
+static bool be_patient(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline)
+{
+    int64_t patience = clock_now() + QUEUE_PATIENCE;
+    if (wait_for_room(queue, bytes, kind, patience < deadline ? patience : deadline)) return true;
+    leap_into_the_rest(queue);
+    return has_room(queue, bytes, kind);
+}
+
+static bool wait_with_all_of_it(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline)
+{
+    const bool narrows = kind == MESSAGE_FRAME && is_swamped(queue);
+    (void)wait_for_room(queue, narrows ? queue->span : bytes, kind, deadline);
     if (narrows && used_bytes(queue) == 0) begin_at_front(queue, narrow_span(queue));
-    return has_room(queue, bytes, kind) ? take_room(queue, bytes, kind) : NULL;
+    return has_room(queue, bytes, kind);
+}
+
+struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline)
+{
+    struct message *message = queue_reserve(queue, bytes, kind);
+    if (message != NULL) return message;
+    bool found = queue->is_small && be_patient(queue, bytes, kind, deadline);
+    found = found || wait_with_all_of_it(queue, bytes, kind, deadline);
+    return found ? take_room(queue, bytes, kind) : NULL;
 }
 
 bool queue_is_empty(struct queue *queue)
@@ -308,6 +369,7 @@ static void replace_ring(struct queue *queue, const struct ring *ring, const str
     queue->ring = *ring;
     queue->bounds.bytes = bounds->bytes;
     queue->bounds.largest = bounds->largest;
+    queue->bounds.begins_small = bounds->begins_small;
     pthread_mutex_unlock(&queue->mutex);
     counter_set(&queue->counters->queue_bytes, (int64_t)bounds->bytes);
 }
@@ -322,9 +384,9 @@ trajlog_status queue_enlarge(struct queue *queue, const struct queue_bounds *bou
                          "no memory for a queue of %zu bytes and the largest frame (%zu)", bounds->bytes,
                          bounds->largest);
     /* There is as much room as there is at all when there is nothing else. */
-    (void)queue_reserve_wait(queue, queue->span, MESSAGE_FLUSH, INT64_MAX);
+    (void)wait_for_room(queue, queue->span, MESSAGE_FLUSH, INT64_MAX);
     replace_ring(queue, &ring, bounds);
-    begin_at_front(queue, bounds->bytes);
+    begin_anew(queue);
     return TRAJLOG_OK;
 }
 
@@ -368,7 +430,8 @@ double queue_fill(const struct queue *queue)
 {
     uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
     uint64_t tail_frames = atomic_load_explicit(&queue->tail_frames, memory_order_relaxed);
-    double bytes = (double)(head_of(queue) - tail) / (double)queue->span;
+    size_t span = queue->is_small ? queue->bounds.bytes : queue->span;
+    double bytes = (double)(head_of(queue) - tail) / (double)span;
     double frames = (double)(queue->head_frames - tail_frames) / (double)queue->bounds.frames;
     return bytes > frames ? bytes : frames;
 }
@@ -397,10 +460,22 @@ static bool is_ring_touched(struct queue *queue)
 {
     struct ring *ring = &queue->ring;
     pthread_mutex_lock(&queue->mutex);
-    if (ring->touched < ring->size && !touch_next_page(ring)) ring->touched = ring->size;
     bool is_touched = ring->touched == ring->size;
+    if (!is_touched && !touch_next_page(ring)) ring->touched = ring->size;
     pthread_mutex_unlock(&queue->mutex);
     return is_touched;
+}
+
+/* The front first: there may have been a leap at the same position, to a message that was not published. */
+static void find_place(struct queue *queue)
+{
+    if (queue->next == atomic_load_explicit(&queue->front, memory_order_relaxed)) {
+        queue->next_offset = 0;
+        queue->next_span = queue->front_span;
+    } else if (queue->next == atomic_load_explicit(&queue->leap, memory_order_relaxed)) {
+        queue->next_offset = queue->leap_offset;
+        queue->next_span = queue->bounds.bytes;
+    }
 }
 
 const struct message *queue_next(struct queue *queue, int64_t nap)
@@ -409,7 +484,7 @@ const struct message *queue_next(struct queue *queue, int64_t nap)
         if (nap > 0 && is_ring_touched(queue)) take_nap(queue, nap);
         if (!sees_message(queue)) return NULL;
     }
-    if (queue->next == queue->front) queue->next_offset = 0;
+    find_place(queue);
     return (const struct message *)(const void *)(queue->ring.memory + queue->next_offset);
 }
 
@@ -444,13 +519,13 @@ static void pass(struct queue *queue)
     if (message->kind == MESSAGE_FRAME) queue->next_frames++;
     queue->next += message->bytes;
     queue->next_offset += message->bytes;
-    if (queue->next_offset >= queue->span) queue->next_offset -= queue->span;
+    if (queue->next_offset >= queue->next_span) queue->next_offset -= queue->next_span;
 }
 
 bool queue_pass(struct queue *queue)
 {
     const struct queue_bounds *bounds = &queue->bounds;
-    if (queue->next - queue->done >= queue->span / KEPT_SHARE ||
+    if (queue->next - queue->done >= queue->next_span / KEPT_SHARE ||
         queue->next_frames - queue->done_frames >= bounds->frames / KEPT_SHARE)
         return false;
     pass(queue);

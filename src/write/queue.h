@@ -12,13 +12,17 @@
 struct queue;
 
 struct queue_bounds {
-    size_t bytes;   /* of all messages in the queue; a multiple of MESSAGE_ALIGNMENT, at least `largest` */
-    size_t frames;  /* in the queue, at least 1; requests do not count */
-    size_t largest; /* the largest message; a multiple of MESSAGE_ALIGNMENT */
+    size_t bytes;      /* of all messages in the queue; a multiple of MESSAGE_ALIGNMENT, at least `largest` */
+    size_t frames;     /* in the queue, at least 1; requests do not count */
+    size_t largest;    /* the largest message; a multiple of MESSAGE_ALIGNMENT */
+    bool begins_small; /* until there is memory for all of it; what does not fit then is for queue_reserve_wait */
 };
 
-/* A producer that outruns the consumer for long goes on with so much of the queue, or with four of the largest messages. */
+/* A producer that outruns the consumer for long goes on with so much of the queue, or with four of the largest messages; a
+ * queue that begins small does so with as much, or with two. */
 #define QUEUE_NARROW ((size_t)8 << 20)
+/* So many nanoseconds the producer waits for the consumer before it takes the rest. */
+#define QUEUE_PATIENCE INT64_C(20000000)
 
 /* Allocates bytes + largest of memory. `counters` gets the high-water marks. OUT_OF_MEMORY. */
 trajlog_status queue_new(struct queue **queue, const struct queue_bounds *bounds, struct counters *counters,
@@ -32,7 +36,8 @@ void queue_forget(struct queue *queue);
  * published is simply forgotten, and its place is given out again. An empty queue always has room. */
 struct message *queue_reserve(struct queue *queue, size_t bytes, enum message_kind kind);
 
-/* The same, waits until there is room; NULL if clock_now() has passed `deadline` (INT64_MAX: none) and there is not. */
+/* The same, waits until there is room; NULL if clock_now() has passed `deadline` (INT64_MAX: none) and there is not. A queue
+ * that began small is given its rest then, if that comes first after QUEUE_PATIENCE. */
 struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline);
 
 /* Makes the reserved message the consumer's. Requests wake it at once; for frames it is woken when there are many. */

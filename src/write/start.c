@@ -173,7 +173,9 @@ static size_t default_queue_bytes(size_t largest, size_t frames)
 static struct queue_bounds queue_bounds_of(const trajlog_writer *log)
 {
     const struct settings *settings = &log->settings;
-    struct queue_bounds bounds = {.frames = settings->queue_frames, .largest = log->layout.largest};
+    bool blocks = settings->policy == TRAJLOG_BLOCK || settings->policy == TRAJLOG_BLOCK_DEADLINE;
+    struct queue_bounds bounds = {
+        .frames = settings->queue_frames, .largest = log->layout.largest, .begins_small = blocks};
     if (settings->queue_bytes == 0) bounds.bytes = default_queue_bytes(bounds.largest, bounds.frames);
     else bounds.bytes = settings->queue_bytes / MESSAGE_ALIGNMENT * MESSAGE_ALIGNMENT;
     return bounds;

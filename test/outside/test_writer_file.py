@@ -170,8 +170,8 @@ def test_memory_does_not_grow_with_the_run(build, run, tmp_path, kind, few, many
     memory, seconds = zip(*(log_steps(run, program, path, kind, steps) for steps in (few, many)))
     print(f"{kind}: {few} and {many} rows: {memory[0] >> 10} and {memory[1] >> 10} KiB, "
           f"{1e6 * seconds[0] / few:.2f} and {1e6 * seconds[1] / many:.2f} us of processor time a row")
-    # A queue of 64 MiB, and what a process has anyway.
-    assert 0 < memory[0] and memory[1] < 100 << 20
+    # A queue of 4 MiB, and what a process has anyway.
+    assert 0 < memory[0] and memory[1] < 40 << 20
     assert memory[1] - memory[0] < 8 << 20
     if (kind, few, many) in LONG_RUNS:
         assert seconds[1] / many < 2 * seconds[0] / few

@@ -406,6 +406,13 @@ static void pop_large(struct flood *flood, int count)
     }
 }
 
+static void *pop_small(void *argument)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 2 * QUEUE_PATIENCE}, NULL); /* longer than a producer's patience */
+    pop_large(argument, (int)(QUEUE_NARROW / LARGE));
+    return NULL;
+}
+
 static void *pop_all(void *argument)
 {
     struct flood *flood = argument;
@@ -477,6 +484,171 @@ static void a_burst_has_all_of_the_queue(void **state)
     queue_free(flood.queue);
 }
 
+/* A queue for 32 of them that begins small: until a quarter of it is full, and then with all of it. */
+
+#define SMALL ((int)(QUEUE_NARROW / LARGE))
+
+static struct flood make_small(struct counters *counters)
+{
+    struct flood flood = {.queue = NULL};
+    struct queue_bounds bounds = {.bytes = 32 * LARGE, .frames = 4096, .largest = LARGE, .begins_small = true};
+    assert_int_equal(queue_new(&flood.queue, &bounds, counters, NULL), TRAJLOG_OK);
+    return flood;
+}
+
+static int push_all_with_patience(struct flood *flood)
+{
+    int count = 0;
+    while (push_large(flood, queue_reserve_wait(flood->queue, LARGE, MESSAGE_FRAME, clock_now() + 3 * QUEUE_PATIENCE)))
+        count++;
+    return count;
+}
+
+/* Behind the part in use one message's room is left free, and there is none at the front until what was there is read. */
+static void a_small_queue_leaps_at_every_offset(void **state)
+{
+    (void)state;
+    for (int before = 0; before <= 2 * SMALL + 1; before++) {
+        struct counters counters = {0};
+        struct flood flood = make_small(&counters);
+        for (int i = 0; i < before; i++) { /* one is always left, so that the queue does not begin anew */
+            assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
+            if (i > 0) pop_large(&flood, 1);
+        }
+        assert_int_equal(push_all_that_fit(&flood), SMALL - (before > 0));
+        assert_true(queue_fill(flood.queue) == 0.25);
+        int64_t begin = clock_now();
+        assert_int_equal(push_all_with_patience(&flood), 32 - SMALL - 1);
+        assert_true(clock_now() - begin >= QUEUE_PATIENCE);
+        assert_true(queue_fill(flood.queue) == 31.0 / 32.0);
+        pop_large(&flood, SMALL - 1);
+        assert_int_equal(push_all_that_fit(&flood), 0);
+        pop_large(&flood, 1);
+        assert_int_equal(push_all_that_fit(&flood), SMALL + 1);
+        for (int i = 1; i < 40; i++) {
+            pop_large(&flood, i % 32);
+            assert_int_equal(push_all_that_fit(&flood), i % 32);
+        }
+        pop_large(&flood, 32);
+        assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
+        pop_large(&flood, 1);
+        assert_int_equal(push_all_that_fit(&flood), SMALL); /* anew */
+        queue_free(flood.queue);
+    }
+}
+
+static void patience_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct flood flood = make_small(&counters);
+    assert_int_equal(push_all_that_fit(&flood), SMALL);
+    int64_t begin = clock_now();
+    for (int i = 0; i < 3; i++)
+        assert_true(push_large(&flood, queue_reserve_wait(flood.queue, LARGE, MESSAGE_FRAME, 0)));
+    assert_true(clock_now() - begin < QUEUE_PATIENCE);
+    pop_large(&flood, SMALL + 3);
+    assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
+    pop_large(&flood, 1);
+    assert_int_equal(push_all_that_fit(&flood), SMALL);
+    begin = clock_now(); /* not to the deadline, if that is far */
+    assert_true(
+        push_large(&flood, queue_reserve_wait(flood.queue, LARGE, MESSAGE_FRAME, begin + 1000 * QUEUE_PATIENCE)));
+    assert_true(clock_now() - begin < 500 * QUEUE_PATIENCE);
+    queue_free(flood.queue);
+}
+
+/* The consumer makes the pages when it has nothing else to do. */
+static void a_queue_with_memory_has_all_of_it(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct flood flood = make_small(&counters);
+    for (int i = 0; i < 32; i++) assert_null(queue_next(flood.queue, 1));
+    assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
+    pop_large(&flood, 1);
+    assert_int_equal(push_all_that_fit(&flood), 32);
+    pop_large(&flood, 32);
+    queue_free(flood.queue);
+}
+
+static void a_small_queue_grows(void **state)
+{
+    (void)state;
+    struct counters counters = {0};
+    struct flood flood = make_small(&counters);
+    assert_int_equal(push_all_that_fit(&flood), SMALL);
+    pthread_t thread;
+    struct flood popped = flood; /* its own count */
+    popped.popped = 0;
+    const struct queue_bounds larger = {
+        .bytes = 40 * LARGE, .frames = 4096, .largest = 2 * LARGE, .begins_small = true};
+    assert_int_equal(pthread_create(&thread, NULL, pop_small, &popped), 0);
+    assert_int_equal(queue_enlarge(flood.queue, &larger, NULL), TRAJLOG_OK);
+    pthread_join(thread, NULL);
+    flood.popped = popped.popped;
+    assert_int_equal(push_all_that_fit(&flood), SMALL);
+    assert_int_equal(push_all_with_patience(&flood), 40 - SMALL - 2);
+    pop_large(&flood, 38);
+    queue_free(flood.queue);
+}
+
+struct rush {
+    struct flood flood;
+    int64_t count;
+    bool naps;
+};
+
+static size_t bytes_of(int64_t number)
+{
+    return LARGE / 8 * units_of(number, 8);
+}
+
+static void fill_ends(struct message *message, int64_t number)
+{
+    frame_begin(message, NULL, 0, number, 0);
+    ((unsigned char *)message)[message->bytes - 1] = pattern(number, 1);
+}
+
+static void *consume_rush(void *argument)
+{
+    struct rush *rush = argument;
+    for (int64_t number = 0; number < rush->count; number++) {
+        const struct message *message;
+        while ((message = queue_next(rush->flood.queue, rush->naps ? 1000 : 0)) == NULL)
+            queue_release_passed(rush->flood.queue);
+        assert_int_equal(message->step, number);
+        assert_int_equal(message->bytes, bytes_of(number));
+        assert_int_equal(((const unsigned char *)message)[message->bytes - 1], pattern(number, 1));
+        /* Now and then longer than the producer is patient, and now and then long enough for it to come to a stop. */
+        if (number % 500 == 250) nanosleep(&(struct timespec){.tv_nsec = 3 * QUEUE_PATIENCE / 2}, NULL);
+        if (number % 40 == 39) nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        if (number % 3 == 0 && queue_pass(rush->flood.queue)) continue;
+        queue_release(rush->flood.queue);
+    }
+    queue_release_passed(rush->flood.queue);
+    return NULL;
+}
+
+static void two_threads_and_a_small_queue(void **state)
+{
+    (void)state;
+    for (int naps = 0; naps < 2; naps++) {
+        struct counters counters = {0};
+        struct rush rush = {.flood = make_small(&counters), .count = 4000, .naps = naps};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, consume_rush, &rush), 0);
+        for (int64_t number = 0; number < rush.count; number++) {
+            fill_ends(queue_reserve_wait(rush.flood.queue, bytes_of(number), MESSAGE_FRAME, INT64_MAX), number);
+            queue_publish(rush.flood.queue);
+            if (number % 900 == 899) nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        }
+        pthread_join(thread, NULL);
+        assert_true(queue_is_empty(rush.flood.queue));
+        queue_free(rush.flood.queue);
+    }
+}
+
 /* TRAJLOG_TEST_OPERATIONS=1000000 for the long form. */
 static int64_t operations(void)
 {
@@ -525,6 +697,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(two_threads_and_a_growing_queue),
     cmocka_unit_test(a_swamped_queue_goes_on_with_a_part_until_it_is_empty),
     cmocka_unit_test(a_burst_has_all_of_the_queue),
+    cmocka_unit_test(a_small_queue_leaps_at_every_offset),
+    cmocka_unit_test(patience_ends_at_the_deadline),
+    cmocka_unit_test(a_queue_with_memory_has_all_of_it),
+    cmocka_unit_test(a_small_queue_grows),
+    cmocka_unit_test(two_threads_and_a_small_queue),
     cmocka_unit_test(two_threads_and_a_roomy_queue),
     cmocka_unit_test(two_threads_and_a_tight_queue),
     cmocka_unit_test(two_threads_and_few_frames),

@@ -990,6 +990,24 @@ static void blocking_with_the_lock_in_hand_is_refused(void **state)
     assert_int_equal(row_count(scene, "thermo/step"), step + 1);
 }
 
+/* Also of a queue that begins with a part. */
+static void a_burst_with_the_lock_in_hand_has_all_of_the_queue(void **state)
+{
+    struct scene *scene = *state;
+    static double array[1 << 17];
+    create(scene, NULL);
+    trajlog_group *group = trajlog_add_group(scene->log, "array", trajlog_every(1));
+    trajlog_add_field(group, "x", TRAJLOG_FLOAT64, TRAJLOG_SHAPE(1 << 17), array, NULL);
+    ok(trajlog_log(scene->log, 0, 0.0));
+    trajlog_hdf5_lock();
+    int64_t step = 1;
+    for (; trajlog_log(scene->log, step, 0.0) == TRAJLOG_OK; step++) array[0] = (double)step + 1.0;
+    trajlog_hdf5_unlock();
+    assert_in_range(step, 60, 66); /* of MiB each, in 64 MiB; one or two may have been written */
+    ok(trajlog_close(&scene->log));
+    assert_int_equal(row_count(scene, "array/step"), step);
+}
+
 static void a_blocked_log_loses_nothing(void **state)
 {
     struct scene *scene = *state;
@@ -1375,6 +1393,7 @@ static const struct CMUnitTest tests[] = {
     TEST(fail_says_that_the_queue_is_full),
     TEST(deadlines_pass_and_do_not_stick),
     TEST(blocking_with_the_lock_in_hand_is_refused),
+    TEST(a_burst_with_the_lock_in_hand_has_all_of_the_queue),
     TEST(a_blocked_log_loses_nothing),
     TEST(a_queue_too_small_for_a_frame_is_refused),
     TEST(a_flush_shows_what_was_accepted),
