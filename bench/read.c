@@ -101,7 +101,8 @@ static void read_vs_read2(const struct settings *settings, const struct frames *
 
 #define BY_PARTICLE "{\"groups\": {\"trajectory\": {\"fields\": {\"position\": {\"access\": \"particle\"}}}}}"
 
-static void read_series(const char *path)
+/* Seconds, from open to close. */
+static double read_series(const char *path, size_t *bytes)
 {
     trajlog_reader *reader = NULL;
     double begin = seconds_now();
@@ -110,15 +111,24 @@ static void read_series(const char *path)
             field = trajlog_find_field(reader, "trajectory", "position");
     const int64_t rows = trajlog_reader_group(reader, group)->rows;
     const int64_t particles = trajlog_reader_field(reader, group, field)->shape.dims[0];
-    const size_t bytes = (size_t)rows * FRAME_BYTES(1);
-    float *series = malloc(bytes);
-    if (series == NULL) fail("no memory for %zu bytes", bytes);
+    *bytes = (size_t)rows * FRAME_BYTES(1);
+    float *series = malloc(*bytes);
+    if (series == NULL) fail("no memory for %zu bytes", *bytes);
     check_reader(reader, trajlog_read_series(reader, "trajectory", "position", trajlog_all_rows(), particles / 2, 1,
-                                             TRAJLOG_FLOAT32, series, bytes, NULL));
+                                             TRAJLOG_FLOAT32, series, *bytes, NULL));
     trajlog_reader_close(&reader);
     double end = seconds_now();
     free(series);
-    print_raw(end - begin, (int64_t)bytes);
+    return end - begin;
+}
+
+/* The second time counts: the peer reads again and again in one process, whose libhdf5 has begun long ago. */
+static void print_series_time(const char *path)
+{
+    size_t bytes;
+    (void)read_series(path, &bytes);
+    double seconds = read_series(path, &bytes);
+    print_raw(seconds, (int64_t)bytes);
 }
 
 /* The frames as the configuration says that they are to be stored. */
@@ -147,7 +157,7 @@ static void run_raw(const struct settings *settings)
         double seconds = read_log(settings->file, &bytes);
         print_raw(seconds, (int64_t)bytes);
     } else if (is_raw(settings, "series")) {
-        read_series(settings->file);
+        print_series_time(settings->file);
     } else if (is_raw(settings, "frames_file")) {
         write_frames(settings, NULL);
     } else if (is_raw(settings, "particles_file")) {
