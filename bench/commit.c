@@ -15,6 +15,7 @@ struct run {
     int64_t particles, chunk_rows;
     float *chunk;
     double seconds;
+    bool quick;
     struct driver *driver; /* NULL: stock */
     hid_t file, dataset;
     int64_t rows;
@@ -123,14 +124,21 @@ static double write_run(struct run *run, void (*open)(struct run *run))
     return (end - begin) / (double)bytes;
 }
 
+/* The second time counts: then the file's pages are those that the same side has freed, and not what another one left. */
+static double write_twice(struct run *run, void (*open)(struct run *run))
+{
+    if (!run->quick) (void)write_run(run, open);
+    return write_run(run, open);
+}
+
 static double write_ours(void *context)
 {
-    return write_run(context, open_ours);
+    return write_twice(context, open_ours);
 }
 
 static double write_stock(void *context)
 {
-    return write_run(context, open_stock);
+    return write_twice(context, open_stock);
 }
 
 static struct run make_run(const struct settings *settings, const struct frames *frames, int64_t particles,
@@ -140,7 +148,8 @@ static struct run make_run(const struct settings *settings, const struct frames 
                         .particles = particles,
                         .chunk_rows = chunk_rows,
                         .chunk = frames_make(frames, particles, chunk_rows),
-                        .seconds = settings->quick ? 1.3 : 2.5};
+                        .seconds = settings->quick ? 1.1 : 1.6,
+                        .quick = settings->quick};
 }
 
 static void free_run(struct run *run)

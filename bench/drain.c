@@ -388,9 +388,9 @@ int main(int argc, char **argv)
         const char *suffix, *raw;
         int64_t particles, bytes;
     } sizes[] = {
-        {"12k", "drain_12k", 1000, choose(&settings, 600000000, 240000000)},
-        {"1m2", "drain_1m2", 100000, choose(&settings, 600000000, 240000000)},
-        {"12m", "drain_12m", 1000000, choose(&settings, 600000000, 360000000)},
+        {"12k", "drain_12k", 1000, choose(&settings, 600000000, 120000000)},
+        {"1m2", "drain_1m2", 100000, choose(&settings, 600000000, 120000000)},
+        {"12m", "drain_12m", 1000000, choose(&settings, 600000000, 240000000)},
     };
     for (int i = 0; i < 3; i++) {
         if (is_raw(&settings, sizes[i].raw)) drain_raw(&settings, &frames, sizes[i].particles, sizes[i].bytes);

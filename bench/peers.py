@@ -236,7 +236,7 @@ def lammps(setup):
     if not os.path.exists(os.path.join(setup.build, "examples", "lammps_log")):
         yield missing(name, "LAMMPS is not installed, so lammps_log was not built")
         return
-    steps = setup.choose(300, 100)
+    steps = setup.choose(300, 60)
     pairs = take_turns(
         lambda: time_lammps(setup, steps, 10, LOGGED),
         lambda: time_lammps(setup, steps, steps, NOTHING),
