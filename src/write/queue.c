@@ -12,7 +12,7 @@
  * New memory is slow: the system has to find and to clear it, and a virtual machine's host may have to do so as well. In
  * a flood that begins with the run, waiting a moment for the consumer gives memory that is warm, and costs nothing, as the
  * consumer is what everything waits for. So as long as the ring lacks pages, a queue that begins small uses the front of
- * it alone; when a moment's patience did not help, the producer leaps over it into the rest.
+ * it alone; when a moment's patience does not help, the producer leaps over it into the rest, and is asked for none again.
  *
  * In the common case the producer only stores `head` and the consumer only stores `tail`: no lock, no system call. The
  * consumer naps for a limited time when it finds nothing, so that the producer need not wake it for each frame; who has
@@ -219,20 +219,31 @@ static void begin_at_front(struct queue *queue, size_t span)
     atomic_store_explicit(&queue->front, head_of(queue), memory_order_relaxed);
 }
 
-/* The same, with all of the ring, or with the part that a queue which begins small uses. */
+/* What a queue that begins small uses: as much as has pages, and some more if that is little. */
+static size_t small_span(const struct queue *queue)
+{
+    const struct queue_bounds *bounds = &queue->bounds;
+    size_t least = 2 * bounds->largest > QUEUE_NARROW ? 2 * bounds->largest : QUEUE_NARROW;
+    size_t touched = atomic_load_explicit(&queue->ring.touched, memory_order_relaxed);
+    size_t covered = touched > bounds->largest ? touched - bounds->largest : 0; /* messages run over the end */
+    return covered > least ? covered / MESSAGE_ALIGNMENT * MESSAGE_ALIGNMENT : least;
+}
+
+/* The same, with all of the ring, or with a part if behind that and its longest message there is room for one more. */
 static void begin_anew(struct queue *queue)
 {
     const struct queue_bounds *bounds = &queue->bounds;
-    size_t small = 2 * bounds->largest > QUEUE_NARROW ? 2 * bounds->largest : QUEUE_NARROW;
-    bool is_small = bounds->begins_small && small <= bounds->bytes / 2 &&
-                    atomic_load_explicit(&queue->ring.touched, memory_order_relaxed) < bounds->bytes;
-    begin_at_front(queue, is_small ? small : bounds->bytes);
+    size_t span = bounds->bytes, small = bounds->begins_small ? small_span(queue) : span;
+    bool is_small = small < span && 2 * bounds->largest <= span - small;
+    begin_at_front(queue, is_small ? small : span);
     queue->is_small = is_small;
 }
 
-/* Where the part in use ends, also the longest message that began in it. What follows begins there. */
+/* Where the part in use ends, also the longest message that began in it. What follows begins there. From now on the queue
+ * begins with all of it: a producer's patience is asked for once. */
 static void leap_into_the_rest(struct queue *queue)
 {
+    queue->bounds.begins_small = false;
     queue->head_offset = queue->leap_offset = queue->span + queue->bounds.largest;
     queue->span = queue->bounds.bytes;
     queue->is_small = false;
@@ -369,7 +380,6 @@ static void replace_ring(struct queue *queue, const struct ring *ring, const str
     queue->ring = *ring;
     queue->bounds.bytes = bounds->bytes;
     queue->bounds.largest = bounds->largest;
-    queue->bounds.begins_small = bounds->begins_small;
     pthread_mutex_unlock(&queue->mutex);
     counter_set(&queue->counters->queue_bytes, (int64_t)bounds->bytes);
 }

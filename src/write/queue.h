@@ -15,13 +15,13 @@ struct queue_bounds {
     size_t bytes;      /* of all messages in the queue; a multiple of MESSAGE_ALIGNMENT, at least `largest` */
     size_t frames;     /* in the queue, at least 1; requests do not count */
     size_t largest;    /* the largest message; a multiple of MESSAGE_ALIGNMENT */
-    bool begins_small; /* until there is memory for all of it; what does not fit then is for queue_reserve_wait */
+    bool begins_small; /* with what has memory; what does not fit then is for queue_reserve_wait */
 };
 
 /* A producer that outruns the consumer for long goes on with so much of the queue, or with four of the largest messages; a
- * queue that begins small does so with as much, or with two. */
+ * queue that begins small does so with at least as much, or two. */
 #define QUEUE_NARROW ((size_t)8 << 20)
-/* So many nanoseconds the producer waits for the consumer before it takes the rest. */
+/* So many nanoseconds the producer waits for the consumer, once, before it takes the rest. */
 #define QUEUE_PATIENCE INT64_C(20000000)
 
 /* Allocates bytes + largest of memory. `counters` gets the high-water marks. OUT_OF_MEMORY. */

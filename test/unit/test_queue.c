@@ -532,7 +532,7 @@ static void a_small_queue_leaps_at_every_offset(void **state)
         pop_large(&flood, 32);
         assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
         pop_large(&flood, 1);
-        assert_int_equal(push_all_that_fit(&flood), SMALL); /* anew */
+        assert_int_equal(push_all_that_fit(&flood), 32); /* anew, and no longer small */
         queue_free(flood.queue);
     }
 }
@@ -548,8 +548,8 @@ static void patience_ends_at_the_deadline(void **state)
         assert_true(push_large(&flood, queue_reserve_wait(flood.queue, LARGE, MESSAGE_FRAME, 0)));
     assert_true(clock_now() - begin < QUEUE_PATIENCE);
     pop_large(&flood, SMALL + 3);
-    assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
-    pop_large(&flood, 1);
+    queue_free(flood.queue);
+    flood = make_small(&counters);
     assert_int_equal(push_all_that_fit(&flood), SMALL);
     begin = clock_now(); /* not to the deadline, if that is far */
     assert_true(
@@ -558,18 +558,24 @@ static void patience_ends_at_the_deadline(void **state)
     queue_free(flood.queue);
 }
 
-/* The consumer makes the pages when it has nothing else to do. */
-static void a_queue_with_memory_has_all_of_it(void **state)
+/* The consumer makes pages of 2 MiB when it has nothing else to do, at first for 2 messages. Over the end of what the queue
+ * uses, a message may run; and behind that there is room for another one, or all of the queue is used. */
+static void a_small_queue_uses_what_has_memory(void **state)
 {
     (void)state;
-    struct counters counters = {0};
-    struct flood flood = make_small(&counters);
-    for (int i = 0; i < 32; i++) assert_null(queue_next(flood.queue, 1));
-    assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
-    pop_large(&flood, 1);
-    assert_int_equal(push_all_that_fit(&flood), 32);
-    pop_large(&flood, 32);
-    queue_free(flood.queue);
+    for (int naps = 0; naps <= 16; naps++) {
+        struct counters counters = {0};
+        struct flood flood = make_small(&counters);
+        for (int i = 0; i < naps; i++) assert_null(queue_next(flood.queue, 1));
+        assert_true(push_large(&flood, queue_reserve(flood.queue, LARGE, MESSAGE_FRAME)));
+        pop_large(&flood, 1);
+        int covered = 2 * (1 + naps) - 1, small = covered > SMALL ? covered : SMALL;
+        int fit = push_all_that_fit(&flood);
+        if (fit != 32) assert_int_equal(fit, small); /* a system without MADV_POPULATE_WRITE has made all pages */
+        if (small > 30) assert_int_equal(fit, 32);
+        pop_large(&flood, fit);
+        queue_free(flood.queue);
+    }
 }
 
 static void a_small_queue_grows(void **state)
@@ -699,7 +705,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_burst_has_all_of_the_queue),
     cmocka_unit_test(a_small_queue_leaps_at_every_offset),
     cmocka_unit_test(patience_ends_at_the_deadline),
-    cmocka_unit_test(a_queue_with_memory_has_all_of_it),
+    cmocka_unit_test(a_small_queue_uses_what_has_memory),
     cmocka_unit_test(a_small_queue_grows),
     cmocka_unit_test(two_threads_and_a_small_queue),
     cmocka_unit_test(two_threads_and_a_roomy_queue),
