@@ -86,7 +86,8 @@ class Disk:
 
     def fingerprint(self):
         """The same for the same files with the same content."""
-        return hash(tuple((path, bytes(self.content[inode])) for path, inode in sorted(self.names.items())))
+        files = ((path, self.content[inode]) for path, inode in sorted(self.names.items()))
+        return hash(tuple((path, len(content), bytes(memoryview(content)[:used(content)])) for path, content in files))
 
     def apply(self, operation):
         word = operation[0]
