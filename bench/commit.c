@@ -124,7 +124,8 @@ static double write_run(struct run *run, void (*open)(struct run *run))
     return (end - begin) / (double)bytes;
 }
 
-/* The second time counts: then the file's pages are those that the same side has freed, and not what another one left. */
+/* The second time counts: then the file's pages are those that the same side has freed, and not what another one left. The
+ * quick form has no time for that. */
 static double write_twice(struct run *run, void (*open)(struct run *run))
 {
     if (!run->quick) (void)write_run(run, open);

@@ -15,7 +15,7 @@ struct queue_bounds {
     size_t bytes;      /* of all messages in the queue; a multiple of MESSAGE_ALIGNMENT, at least `largest` */
     size_t frames;     /* in the queue, at least 1; requests do not count */
     size_t largest;    /* the largest message; a multiple of MESSAGE_ALIGNMENT */
-    bool begins_small; /* with what has memory; what does not fit then is for queue_reserve_wait */
+    bool begins_small; /* with what has memory; the rest is for queue_reserve_wait, and from then on for all */
 };
 
 /* A producer that outruns the consumer for long goes on with so much of the queue, or with four of the largest messages; a
@@ -37,7 +37,7 @@ void queue_forget(struct queue *queue);
 struct message *queue_reserve(struct queue *queue, size_t bytes, enum message_kind kind);
 
 /* The same, waits until there is room; NULL if clock_now() has passed `deadline` (INT64_MAX: none) and there is not. A queue
- * that began small is given its rest then, if that comes first after QUEUE_PATIENCE. */
+ * that began small is given its rest after QUEUE_PATIENCE, or at the deadline if that comes first. */
 struct message *queue_reserve_wait(struct queue *queue, size_t bytes, enum message_kind kind, int64_t deadline);
 
 /* Makes the reserved message the consumer's. Requests wake it at once; for frames it is woken when there are many. */
