@@ -1,6 +1,7 @@
 """Replays what test/crash/record.h wrote down: the file system as it was after any of the operations, or as a power
 loss would leave it."""
 
+import itertools
 import os
 
 
@@ -24,17 +25,33 @@ def read_log(path):
     return operations
 
 
-def change_content(content, operation):
-    """Applies a write or a truncation to a file's bytes."""
-    if operation[0] == "truncate":
-        size = operation[2]
-        del content[size:]
-        content.extend(bytes(size - len(content)))
-    else:
-        _, _, offset, data = operation
-        if len(content) < offset + len(data):
-            content.extend(bytes(offset + len(data) - len(content)))
-        content[offset:offset + len(data)] = data
+class Content:
+    """A file's bytes: `data`, and behind it zeros up to the size, of which a log has much ahead. `history`: what has changed
+    them, in order."""
+
+    def __init__(self, data=b"", size=0):
+        self.data, self.size, self.history = bytearray(data), max(size, len(data)), []
+
+    def copy(self):
+        return Content(self.data, self.size)
+
+    def change(self, operation):
+        """Applies a write or a truncation."""
+        if operation[0] == "truncate":
+            size = operation[2]
+            if size == self.size:
+                return
+            del self.data[size:]
+            self.size = size
+        else:
+            _, _, offset, data = operation
+            end = offset + len(data)
+            if end <= self.size and self.data[offset:end].ljust(len(data), b"\0") == data:
+                return
+            self.data.extend(bytes(max(0, offset - len(self.data))))
+            self.data[offset:end] = data
+            self.size = max(self.size, end)
+        self.history.append(operation)
 
 
 def change_names(names, operation):
@@ -56,15 +73,28 @@ def is_directory(operations):
             if operation[0] == "open" and operation[2] == "r" and os.path.isdir(operation[3])} - written
 
 
-ZEROS = bytes(1 << 16)
+# The times of modification of the files that we write are moments that no clock shows, each of them once.
+MOMENTS = itertools.count(1)
 
 
-def used(content):
-    """Behind it are zeros only."""
-    end = len(content)
-    while end >= len(ZEROS) and content[end - len(ZEROS):end] == ZEROS:
-        end -= len(ZEROS)
-    return end
+def put(path, content, known=None, moment=None):
+    """Makes a real file the same; returns its time of modification. If it still has that of `moment`, nobody has written to
+    it since it had the first `known` changes of the history, and gets the others."""
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        if moment is None or os.fstat(file.fileno()).st_mtime_ns != moment:
+            file.truncate(0)
+            file.write(content.data)
+            known = len(content.history)
+        for operation in content.history[known:]:
+            if operation[0] == "truncate":
+                file.truncate(operation[2])
+            else:
+                file.seek(operation[2])
+                file.write(operation[3])
+        file.truncate(content.size)
+    moment = next(MOMENTS)
+    os.utime(path, ns=(moment, moment))
+    return moment
 
 
 class Disk:
@@ -74,26 +104,30 @@ class Disk:
         self.directories = set(directories)
         self.names, self.durable_names, self.name_changes = {}, {}, []
         self.content, self.durable, self.changes = {}, {}, {}
+        self.written = {}  # of each real file: the content that was written to it, how much of its history, and the moment
 
     def load(self, paths):
         """Takes over real files, as they are now: what is recorded of them from here on can be applied."""
         for path in map(str, paths):
             inode = os.stat(path).st_ino
             with open(path, "rb") as file:
-                self.content[inode] = bytearray(file.read())
-            self.durable[inode], self.changes[inode] = bytearray(self.content[inode]), []
+                self.content[inode] = Content(file.read().rstrip(b"\0"), os.stat(path).st_size)
+            self.durable[inode], self.changes[inode] = self.content[inode].copy(), []
             self.names[path] = self.durable_names[path] = inode
 
     def fingerprint(self):
-        """The same for the same files with the same content."""
+        """The same for the same files with the same content, as long as nothing is changed back."""
         files = ((path, self.content[inode]) for path, inode in sorted(self.names.items()))
-        return hash(tuple((path, len(content), bytes(memoryview(content)[:used(content)])) for path, content in files))
+        return [(path, content, len(content.history)) for path, content in files]
+
+    def change(self, inode, operation):
+        self.content[inode].change(operation)
+        self.changes[inode].append(operation)
 
     def apply(self, operation):
         word = operation[0]
         if word in ("write", "truncate"):
-            change_content(self.content[operation[1]], operation)
-            self.changes[operation[1]].append(operation)
+            self.change(operation[1], operation)
         elif word == "sync":
             self.sync(operation[1])
         elif word == "open":
@@ -109,32 +143,32 @@ class Disk:
         if self.names.get(path) != inode and "c" in flags:
             self.name_changes.append(operation)
             # An inode number is used again when its file is gone.
-            self.content[inode], self.durable[inode], self.changes[inode] = bytearray(), bytearray(), []
+            self.content[inode], self.durable[inode], self.changes[inode] = Content(), Content(), []
         if inode not in self.content:
-            self.content[inode], self.durable[inode], self.changes[inode] = bytearray(), bytearray(), []
+            self.content[inode], self.durable[inode], self.changes[inode] = Content(), Content(), []
         self.names[path] = inode
         if "t" in flags:
-            cut = ("truncate", inode, 0)
-            change_content(self.content[inode], cut)
-            self.changes[inode].append(cut)
+            self.change(inode, ("truncate", inode, 0))
 
     def sync(self, inode):
         if inode in self.directories:
             self.durable_names, self.name_changes = dict(self.names), []
             return
-        self.durable[inode] = bytearray(self.content[inode])
+        self.durable[inode] = self.content[inode].copy()
         self.changes[inode] = []
 
     def write_out(self, directory, contents=None, names=None):
-        """Puts the files into a real directory, by their base names."""
+        """Puts the files into a real directory, by their base names; whatever else is there goes."""
         contents = self.content if contents is None else contents
-        for entry in os.listdir(directory):
-            os.unlink(os.path.join(directory, entry))
-        for path, inode in (self.names if names is None else names).items():
-            with open(os.path.join(directory, os.path.basename(path)), "wb") as file:
-                # What lies ahead of the end are zeros, and much.
-                file.write(memoryview(contents[inode])[:used(contents[inode])])
-                file.truncate(len(contents[inode]))
+        names = self.names if names is None else names
+        wanted = {os.path.join(directory, os.path.basename(path)): contents[inode] for path, inode in names.items()}
+        for entry in os.scandir(directory):
+            if entry.path not in wanted:
+                os.unlink(entry)
+        for path, content in wanted.items():
+            last, *since = self.written.get(path, (None,))
+            moment = put(path, content, *since if last is content else ())
+            self.written[path] = content, len(content.history), moment
 
     def lose_power(self, random, directory):
         """Of what was not synced any part arrives: names in any subset, writes in any subset of their sectors."""
@@ -149,24 +183,24 @@ class Disk:
         self.write_out(directory, contents, names)
 
     def torn(self, random, inode):
-        content = bytearray(self.durable[inode])
+        content = self.durable[inode].copy()
         unit, chance = random.choice([512, 4096]), random.choice([0.1, 0.5, 0.9])
         whole = random.random() < 0.5
         for change in self.changes[inode]:
             if change[0] == "truncate":
-                if random.random() < chance or change[2] > len(content) and random.random() < 0.5:
-                    change_content(content, change)
+                if random.random() < chance or change[2] > content.size and random.random() < 0.5:
+                    content.change(change)
                 continue
             _, _, offset, data = change
             if whole:
                 if random.random() < chance:
-                    change_content(content, change)
+                    content.change(change)
                 continue
             place = 0
             while place < len(data):
                 size = min(unit - (offset + place) % unit, len(data) - place)
                 if random.random() < chance:
-                    change_content(content, ("write", inode, offset + place, data[place:place + size]))
+                    content.change(("write", inode, offset + place, data[place:place + size]))
                 place += size
         return content
 
@@ -179,11 +213,12 @@ def kill_states(operations, disk=None):
     for number, operation in enumerate(operations):
         if operation[0] == "write":
             _, inode, offset, data = operation
-            place = 4096 - offset % 4096
-            while place < len(data):
-                disk.apply(("write", inode, offset, data[:place]))
+            begin, end = 0, 4096 - offset % 4096
+            while end < len(data):
+                disk.apply(("write", inode, offset + begin, data[begin:end]))
                 yield number, marks, disk
-                place += 4096
+                begin, end = end, end + 4096
+            operation = "write", inode, offset + begin, data[begin:]
         disk.apply(operation)
         if operation[0] == "mark":
             marks.append(operation[1])
@@ -191,10 +226,13 @@ def kill_states(operations, disk=None):
             yield number + 1, marks, disk
 
 
-def distinct_kill_states(operations, disk=None):
-    """The same, but of states that follow each other without a difference, in marks or files, only the first."""
+def distinct_kill_states(operations, disk=None, begin=0):
+    """The same, but of states that follow each other without a difference, in marks or files, only the first; from that
+    operation on."""
     last = None
     for number, marks, disk in kill_states(operations, disk):
+        if number < begin:
+            continue
         this = (tuple(marks), disk.fingerprint())
         if this != last:
             yield number, marks, disk
