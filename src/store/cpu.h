@@ -2,6 +2,7 @@
 #ifndef STORE_CPU_H
 #define STORE_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum vectors {
@@ -14,6 +15,14 @@ enum vectors {
 
 /* For functions that may only be called where vectors_here() says so, and for what is inlined into them. */
 #define WITH_AVX2 __attribute__((target("avx2")))
+
+/* Shifts by any number of bits in one operation. */
+#define WITH_BMI2 __attribute__((target("bmi2")))
+
+static inline bool has_bmi2_here(void)
+{
+    return __builtin_cpu_supports("bmi2");
+}
 
 static inline enum vectors vectors_here(void)
 {

@@ -7,8 +7,8 @@
  * 3.2.4; the end of the stream is such a block, too, and the checksum of RFC 1950).
  *
  * Repeats of earlier bytes are rare in most planes, and looking for them takes half of the time. So the fastest level
- * looks at a sample first: what is noise is stored as it is, and where repeats would save nothing, only those within
- * the last bytes are looked for, which finds runs. */
+ * looks at a sample first: what is noise is stored as it is, where repeats would save nothing none are looked for, and
+ * elsewhere often only those within the last bytes, which finds runs. */
 #include "store/deflate.h"
 
 #include <stdbool.h>
@@ -22,6 +22,7 @@
 #include <libdeflate.h>
 #endif
 
+#include "store/literals.h"
 #include "store/search.h"
 
 struct deflater {
@@ -120,6 +121,20 @@ static void store_part(struct stream *stream, const unsigned char *from, size_t 
     }
 }
 
+/* So many have a code of their own: it is made anew where values change, and takes as long as some thousand bytes. */
+#define LITERALS_IN_BLOCK ((size_t)1 << 16)
+
+/* A code for its bytes, and no repeats; as it is where that would not be smaller. */
+static void code_part(struct stream *stream, const unsigned char *from, size_t bytes)
+{
+    for (size_t block; bytes > 0; from += block, bytes -= block) {
+        block = bytes < LITERALS_IN_BLOCK ? bytes : LITERALS_IN_BLOCK;
+        size_t size = literals_write(from, block, stream->to + stream->size, stream->room - stream->size);
+        if (size == 0 || size >= block) store_part(stream, from, block);
+        else stream->size += size;
+    }
+}
+
 static trajlog_status deflate_part(struct deflater *deflater, int level, enum search search, const unsigned char *from,
                                    size_t bytes, struct stream *to, struct error *error)
 {
@@ -176,7 +191,8 @@ static trajlog_status deflate_isal(struct deflater *deflater, int level, const s
     for (size_t at = 0; at < bytes && !stream.full; at += part) {
         const unsigned char *from = planes->bytes + at;
         enum search search = choose_search(deflater->searches, level, from, part, together ? 0 : planes->row);
-        if (search == SEARCH_NOWHERE) store_part(&stream, from, part);
+        if (search == SEARCH_NO_CODE) store_part(&stream, from, part);
+        else if (search == SEARCH_NOWHERE) code_part(&stream, from, part);
         else TRY(deflate_part(deflater, level, search, from, part, &stream, error));
     }
     append_end(&stream, planes);

@@ -16,6 +16,7 @@
 #define HASH_BITS     10
 #define HASHED_PLACES (1 << HASH_BITS)
 #define LONG_REPEAT   64
+#define NEARBY        (1 << SEARCH_NEARBY_BITS)
 #define RUN_BITS      10              /* about what a repeat of something nearby takes in a stream */
 #define REPEAT_BITS   20              /* and of anything else */
 #define NOISE_BITS    (76 * BIT / 10) /* per byte; of noise, a sample shows a little less than it has */
@@ -70,28 +71,23 @@ static int length_of_repeat(const unsigned char *piece, int at, int earlier)
     return length;
 }
 
-struct saved {
-    int near, far; /* bits */
-};
-
-/* What repeats of what is near, and of what is not, would save of the piece.
+/* The bits that repeats of what is not farther away than `farthest` would save of the piece.
  *
  * A place of 0 is the first word's, and that of all hashes that have not occurred: to tell them apart would be a branch
  * that no processor foresees. Nothing is mistaken: a word equal to the first one has its hash. */
-static struct saved weigh_repeats(const unsigned char *piece, int entropy)
+static int weigh_repeats(const unsigned char *piece, int entropy, int farthest)
 {
     uint16_t place[HASHED_PLACES] = {0}; /* of the latest word with this hash */
-    struct saved saved = {0, 0};
+    int saved = 0;
     for (int i = 1, length; i + (int)sizeof(uint32_t) <= PIECE; i += length) {
         uint16_t *latest = &place[word_at(piece + i) * UINT32_C(2654435761) >> (32 - HASH_BITS)];
-        int earlier = *latest;
+        int earlier = *latest, distance = i - earlier;
         length = 1;
         *latest = (uint16_t)i;
-        if (word_at(piece + earlier) != word_at(piece + i)) continue;
-        bool is_far = i - earlier > 1 << SEARCH_NEARBY_BITS;
+        if (word_at(piece + earlier) != word_at(piece + i) || distance > farthest) continue;
         int repeated = length_of_repeat(piece, i, earlier);
-        int bits = repeated * entropy - (is_far ? REPEAT_BITS : RUN_BITS) * BIT;
-        if (bits > 0) *(is_far ? &saved.far : &saved.near) += bits;
+        int bits = repeated * entropy - (distance > NEARBY ? REPEAT_BITS : RUN_BITS) * BIT;
+        if (bits > 0) saved += bits;
         if (bits > 0 || repeated == LONG_REPEAT) length = repeated;
     }
     return saved;
@@ -117,7 +113,9 @@ enum search choose_search(const struct search_table *table, int level, const uns
     if (level > 1 || bytes < LEAST_SAMPLED) return SEARCH_AS_USUAL;
     int entropy = entropy_of(table, part, bytes), one_percent = PIECE * entropy / 100;
     if (entropy == 0) return SEARCH_NEARBY;
-    struct saved saved = weigh_repeats(part + (bytes - PIECE) / 2, entropy);
-    if (saved.far > one_percent) return SEARCH_AS_USUAL;
-    return saved.near <= one_percent && entropy > NOISE_BITS ? SEARCH_NOWHERE : SEARCH_NEARBY;
+    const unsigned char *piece = part + (bytes - PIECE) / 2;
+    int near = weigh_repeats(piece, entropy, NEARBY);
+    if (weigh_repeats(piece, entropy, PIECE) > near + one_percent) return SEARCH_AS_USUAL;
+    if (near > one_percent) return SEARCH_NEARBY;
+    return entropy > NOISE_BITS ? SEARCH_NO_CODE : SEARCH_NOWHERE;
 }

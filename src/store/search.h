@@ -5,8 +5,9 @@
 #include <stddef.h>
 
 /* In the last 32 KiB, so that far ones are found; as the level does, whose table is too small for most of what is more than
- * some 2 KiB away; in the last 16 bytes, which finds runs; nowhere, as the bytes are noise. */
-enum search { SEARCH_FAR, SEARCH_AS_USUAL, SEARCH_NEARBY, SEARCH_NOWHERE };
+ * some 2 KiB away; in the last 16 bytes, which finds runs; nowhere, as they are rare. Of noise, not even a code of its
+ * bytes is smaller. */
+enum search { SEARCH_FAR, SEARCH_AS_USUAL, SEARCH_NEARBY, SEARCH_NOWHERE, SEARCH_NO_CODE };
 #define SEARCH_NEARBY_BITS 4
 
 struct search_table;

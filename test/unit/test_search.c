@@ -36,15 +36,15 @@ static void noise_is_stored(void **state)
 {
     unsigned char *part = make_noise(256);
     (void)state;
-    expect_search(part, 0, SEARCH_NOWHERE);
+    expect_search(part, 0, SEARCH_NO_CODE);
     free(part);
 }
 
-static void few_values_are_looked_for_nearby(void **state)
+static void few_values_have_a_code(void **state)
 {
     unsigned char *part = make_noise(48);
     (void)state;
-    expect_search(part, 0, SEARCH_NEARBY);
+    expect_search(part, 0, SEARCH_NOWHERE);
     memset(part, 3, BYTES);
     expect_search(part, 0, SEARCH_NEARBY);
     free(part);
@@ -69,7 +69,7 @@ static void a_short_repeat_is_not(void **state)
     unsigned char *part = make_noise(256), *piece = part + (BYTES - PIECE) / 2;
     (void)state;
     memcpy(piece + 500, piece, 12);
-    expect_search(part, 0, SEARCH_NOWHERE);
+    expect_search(part, 0, SEARCH_NO_CODE);
     memcpy(piece + 500, piece, 16);
     expect_search(part, 0, SEARCH_AS_USUAL);
     free(part);
@@ -81,7 +81,7 @@ static void rows_that_repeat_are_found(void **state)
     (void)state;
     for (size_t i = 5000; i < BYTES; i++) part[i] = part[i - 5000];
     expect_search(part, 5000, SEARCH_FAR);
-    expect_search(part, 4999, SEARCH_NOWHERE);
+    expect_search(part, 4999, SEARCH_NO_CODE);
     for (size_t i = 500; i < BYTES; i++) part[i] = part[i - 500];
     expect_search(part, 500, SEARCH_AS_USUAL);
     free(part);
@@ -89,7 +89,7 @@ static void rows_that_repeat_are_found(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(noise_is_stored),
-    cmocka_unit_test(few_values_are_looked_for_nearby),
+    cmocka_unit_test(few_values_have_a_code),
     cmocka_unit_test(one_repeat_in_the_middle_is_enough),
     cmocka_unit_test(a_short_repeat_is_not),
     cmocka_unit_test(rows_that_repeat_are_found),
