@@ -218,6 +218,8 @@ demo: all ## simulate argon, log it to demo.h5, and show what is in the file
 PYTEST = TRAJLOG_BUILD='$(abspath $(BUILD))' CC='$(CC)' $(PYTHON) -B -m pytest -q \
     -o cache_dir='$(abspath $(BUILD))/pytest' $(if $(HAVE_XDIST),-n 2 --dist loadgroup)
 TESTS ?= test
+# What these need to be built.
+NEEDED ?= tests
 
 # What Debian does not have; apart from BUILD, as builds of all kinds share it.
 READERS = build/venv
@@ -229,7 +231,7 @@ $(READERS)/installed: test/requirements.txt
 
 tests: all $(UNIT_TESTS) $(TEST_PROGRAMS) ## build the tests, without running them
 
-test: tests ## all tests: the C tests, and the Python tests that look at the files from outside
+test: $(NEEDED) ## all tests: the C tests, and the Python tests that look at the files from outside
 	$(PYTEST) $(PYTEST_FLAGS) $(TESTS)
 
 test-hdf5-matrix: ## the tests against the HDF5 of Debian 12, 13 and sid, each in a debootstrap folder (root only)
@@ -258,7 +260,7 @@ THREADED = $(foreach name,queue* worker* writer* life resume checkpoint growth s
 
 test-tsan: ## queue, worker, writer and the reader's threads under ThreadSanitizer
 	@$(UNRANDOMIZED) $(MAKE) --no-print-directory test BUILD=$(BUILD)/tsan CFLAGS='-O1 -g $(TSAN_FLAGS)' LDFLAGS='$(TSAN_FLAGS)' \
-	    TESTS='$(THREADED)'
+	    TESTS='$(THREADED)' NEEDED='$(THREADED:test/unit/%.c=$(BUILD)/tsan/test/%)'
 
 # What a slow machine and two processes need for one test under valgrind. It has no floating-point exceptions.
 VALGRIND = TRAJLOG_TEST_SECONDS=1200 TRAJLOG_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
@@ -288,7 +290,8 @@ reliability: tests ## what a kill leaves of files that others write too: the tab
 
 # The functions that scripts/lint.h tells about, where they are defined.
 ERROR_SOURCES = src/model/status.c src/store/hdf5_error.c
-TIDY = xargs -P 2 -I FILE clang-tidy --quiet FILE -- -std=c11 -D_GNU_SOURCE $(INCLUDES) $(LAMMPS_CFLAGS)
+LARGEST_FIRST = xargs ls -S
+TIDY = $(LARGEST_FIRST) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- -std=c11 -D_GNU_SOURCE $(INCLUDES) $(LAMMPS_CFLAGS)
 
 lint: ## check the format with clang-format, and the code with clang-tidy
 	clang-format --dry-run -Werror $(C_FILES)

@@ -26,8 +26,8 @@ def read_log(path):
 
 
 class Content:
-    """A file's bytes: `data`, and behind it zeros up to the size, of which a log has much ahead. `history`: what has changed
-    them, in order."""
+    """A file's bytes: `data`, and behind it zeros up to the size, of which a log has much ahead. `history`: what has
+    changed them, in order."""
 
     def __init__(self, data=b"", size=0):
         self.data, self.size, self.history = bytearray(data), max(size, len(data)), []
@@ -78,8 +78,8 @@ MOMENTS = itertools.count(1)
 
 
 def put(path, content, known=None, moment=None):
-    """Makes a real file the same; returns its time of modification. If it still has that of `moment`, nobody has written to
-    it since it had the first `known` changes of the history, and gets the others."""
+    """Makes a real file the same; returns its time of modification. If it still has that of `moment`, nobody has written
+    to it since it had the first `known` changes of the history, and gets the others."""
     with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
         if moment is None or os.fstat(file.fileno()).st_mtime_ns != moment:
             file.truncate(0)
@@ -104,7 +104,8 @@ class Disk:
         self.directories = set(directories)
         self.names, self.durable_names, self.name_changes = {}, {}, []
         self.content, self.durable, self.changes = {}, {}, {}
-        self.written = {}  # of each real file: the content that was written to it, how much of its history, and the moment
+        # Of each real file: the content that was written to it, how much of its history, and the moment.
+        self.written = {}
 
     def load(self, paths):
         """Takes over real files, as they are now: what is recorded of them from here on can be applied."""

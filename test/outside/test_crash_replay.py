@@ -1,4 +1,5 @@
-"""The replay of recorded operations (test/crash/crash_replay.py): what it puts on a real disk, and which states it shows."""
+"""The replay of recorded operations (test/crash/crash_replay.py): what it puts on a real disk, and which states it
+shows."""
 
 import os
 import pathlib
@@ -12,11 +13,12 @@ from crash_replay import Disk, distinct_kill_states, kill_states  # noqa: E402
 
 
 def random_operations(chance):
-    """Operations on two files of a few pages, one of which is removed and made again, or takes the other's name."""
+    """Operations on two files of a few pages, one of which is removed and made again."""
     operations = [("open", 1, "wc", "/d/a")]
     for _ in range(300):
         there = {operation[3]: operation[1] for operation in operations if operation[0] == "open"}
-        kind, inode = chance.choice(["write"] * 6 + ["truncate", "sync", "mark", "again"]), chance.choice([*there.values()])
+        kind = chance.choice(["write"] * 6 + ["truncate", "sync", "mark", "again"])
+        inode = chance.choice([*there.values()])
         if kind == "write":
             data = chance.choice([bytes(9000), b"x" * 9000, chance.randbytes(9000)])[:chance.randrange(1, 9000)]
             operations.append(("write", inode, chance.randrange(20000), data))
@@ -107,8 +109,8 @@ def test_distinct_states_are_all_but_the_equal_ones(seed):
 
 def test_of_what_was_not_synced_a_power_loss_leaves_any_part(tmp_path):
     disk, chance, found = Disk(), random.Random(1), set()
-    for operation in [("open", 1, "wc", "/d/a"), ("write", 1, 0, b"s" * 512), ("sync", 1), ("write", 1, 512, b"u" * 512),
-                      ("truncate", 1, 5000)]:
+    for operation in [("open", 1, "wc", "/d/a"), ("write", 1, 0, b"s" * 512), ("sync", 1),
+                      ("write", 1, 512, b"u" * 512), ("truncate", 1, 5000)]:
         disk.apply(operation)
     disk.durable_names = dict(disk.names)
     for _ in range(100):
