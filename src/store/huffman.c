@@ -19,6 +19,17 @@ static void sort(uint32_t *number, int count)
         }
 }
 
+/* Often most symbols are the rarest: these are in their order already. */
+static void sort_by_count(const uint32_t *count, int symbols, uint32_t *sorted)
+{
+    int rarest = 0;
+    for (int i = 0; i < symbols; i++)
+        if (count[i] == 1) sorted[rarest++] = count[i] << SYMBOL_BITS | (uint32_t)i;
+    for (int i = 0, to = rarest; i < symbols; i++)
+        if (count[i] > 1) sorted[to++] = count[i] << SYMBOL_BITS | (uint32_t)i;
+    sort(sorted + rarest, symbols - rarest);
+}
+
 /* Huffman's tree: the two lightest nodes become one, again and again. Nodes are made in the order of their weight, so
  * that the lightest is either the next leaf or the next of those that were made. Returns how many leaves there are at
  * each depth. */
@@ -67,8 +78,7 @@ void huffman_lengths(const uint32_t *count, int symbols, uint8_t *length)
 {
     uint32_t sorted[HUFFMAN_MOST_SYMBOLS], weight[HUFFMAN_MOST_SYMBOLS];
     int leaves_at[HUFFMAN_MOST_SYMBOLS] = {0}, leaf = 0;
-    for (int i = 0; i < symbols; i++) sorted[i] = count[i] << SYMBOL_BITS | (uint32_t)i;
-    sort(sorted, symbols);
+    sort_by_count(count, symbols, sorted);
     for (int i = 0; i < symbols; i++) weight[i] = sorted[i] >> SYMBOL_BITS;
     count_depths(weight, symbols, leaves_at);
     limit_depths(leaves_at, symbols - 1);
@@ -90,6 +100,5 @@ void huffman_codes(const uint8_t *length, int symbols, uint32_t *code)
     uint32_t next[HUFFMAN_MOST_BITS + 2] = {0};
     for (int i = 0; i < symbols; i++) next[length[i] + 1]++;
     for (int bits = 1; bits <= HUFFMAN_MOST_BITS; bits++) next[bits] = (next[bits] + next[bits - 1]) << 1;
-    for (int i = 0; i < symbols; i++)
-        code[i] = huffman_reversed(next[length[i]]++, length[i]) | (uint32_t)length[i] << 16;
+    for (int i = 0; i < symbols; i++) code[i] = huffman_reversed(next[length[i]]++, length[i]) << 8 | length[i];
 }

@@ -42,16 +42,23 @@ ALWAYS_INLINE void write_held(struct bits *bits)
     bits->count %= 8;
 }
 
+/* Of a code, or of several that were added up: the processor shifts by the lower six bits of a number, and need not be
+ * told which they are. */
+ALWAYS_INLINE unsigned length_of(uint32_t code)
+{
+    return code & 63;
+}
+
 ALWAYS_INLINE void put_code(struct bits *bits, uint32_t code)
 {
-    put(bits, code & 0xffff, code >> 16);
+    put(bits, code >> 8, length_of(code));
     write_held(bits);
 }
 
 /* Two codes, as one. */
 ALWAYS_INLINE uint64_t pair_of(uint32_t first, uint32_t second)
 {
-    return (first & 0xffff) | (uint64_t)(second & 0xffff) << (first >> 16);
+    return first >> 8 | (uint64_t)(second >> 8) << length_of(first);
 }
 
 ALWAYS_INLINE void put_literals(struct bits *to, const uint32_t *code, const unsigned char *from, size_t bytes)
@@ -60,7 +67,7 @@ ALWAYS_INLINE void put_literals(struct bits *to, const uint32_t *code, const uns
     size_t i = 0;
     for (; i + 4 <= bytes; i += 4) {
         uint32_t a = code[from[i]], b = code[from[i + 1]], c = code[from[i + 2]], d = code[from[i + 3]];
-        put(&bits, pair_of(a, b) | pair_of(c, d) << ((a + b) >> 16), (a + b + c + d) >> 16);
+        put(&bits, pair_of(a, b) | pair_of(c, d) << length_of(a + b), length_of(a + b + c + d));
         write_held(&bits);
     }
     for (; i < bytes; i++) put_code(&bits, code[from[i]]);

@@ -114,8 +114,7 @@ enum search choose_search(const struct search_table *table, int level, const uns
     int entropy = entropy_of(table, part, bytes), one_percent = PIECE * entropy / 100;
     if (entropy == 0) return SEARCH_NEARBY;
     const unsigned char *piece = part + (bytes - PIECE) / 2;
-    int near = weigh_repeats(piece, entropy, NEARBY);
-    if (weigh_repeats(piece, entropy, PIECE) > near + one_percent) return SEARCH_AS_USUAL;
-    if (near > one_percent) return SEARCH_NEARBY;
-    return entropy > NOISE_BITS ? SEARCH_NO_CODE : SEARCH_NOWHERE;
+    int saved = weigh_repeats(piece, entropy, PIECE);
+    if (saved <= one_percent) return entropy > NOISE_BITS ? SEARCH_NO_CODE : SEARCH_NOWHERE;
+    return saved > weigh_repeats(piece, entropy, NEARBY) + one_percent ? SEARCH_AS_USUAL : SEARCH_NEARBY;
 }
