@@ -16,7 +16,10 @@
  *    never have more rows than the fields; and the file's own header, on the first page of all, says last how far
  *    the run has come.
  *
- * 3. No metadata block of at most a page crosses a page's border (space.c), so that a kill cannot tear it.
+ * 3. No metadata block of at most a page crosses a page's border (space.c), so that a kill cannot tear it. Larger ones
+ *    do not change after they were written, but for those of the index of chunks of datasets with one dimension, from
+ *    some thousands of chunks on. Such a block is written to another place than the last time, and then the small one
+ *    that refers to it (driver_index.c).
  *
  * 4. The superblock, on its way to disk, loses its consistency flags, which would say "open for write", and
  *    announces an end at or behind the true one; the file is longer still, and has been so for a commit, so that
@@ -46,7 +49,7 @@
  * 8. In a forked child the driver is in this state too.
  *
  * Here is the driver as libhdf5 calls it. What takes more than a call is in driver_held.c and driver_commit.c (1, 2
- * and 6), driver_headers.c (2), driver_write.c (4 and 7), and driver_show.c and driver_publish.c (5). */
+ * and 6), driver_headers.c (2), driver_index.c (3), driver_write.c (4 and 7), and driver_show.c and driver_publish.c (5). */
 #include "store/driver_state.h"
 
 #include <errno.h>
@@ -216,11 +219,11 @@ static herr_t call_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer_list, hadd
         driver_freeze(driver, EIO, "reading damaged metadata");
         return -1;
     }
-    int number = io_read_all(driver->io, driver->descriptor, data, size, address);
-    if (number == 0) {
-        overlay(driver, address, data, size);
-        number = type == H5FD_MEM_OHDR ? look_ahead(driver, address, data, size) : 0;
-    }
+    uint64_t name = driver_index_name(driver, address);
+    int number = io_read_all(driver->io, driver->descriptor, data, size, driver_index_place(driver, name));
+    if (number == 0) overlay(driver, name, data, size);
+    if (number == 0 && type != H5FD_MEM_DRAW) number = driver_index_note(driver, address, data, size);
+    if (number == 0 && type == H5FD_MEM_OHDR) number = look_ahead(driver, address, data, size);
     if (number == 0) return 0;
     driver_freeze(driver, number, "a read");
     if (type != H5FD_MEM_OHDR || !read_ahead_recall(&driver->ahead, address, data, size)) return -1;

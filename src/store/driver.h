@@ -109,6 +109,7 @@ struct driver_counts {
     unsigned long long header_writes_last; /* pages that carried the object headers of the last commit: 1 is atomic */
     unsigned long long reused;             /* retired blocks handed out again */
     unsigned long long undo_syncs;         /* syncs of the journal that a flushed commit needed */
+    unsigned long long moved;              /* large blocks of indexes that a commit gave another place */
     haddr_t end;                           /* true end of the file */
 };
 struct driver_counts driver_get_counts(const struct driver *driver);

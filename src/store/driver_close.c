@@ -62,6 +62,7 @@ void driver_destroy(struct driver *driver)
     driver_close_descriptor(driver);
     journal_close(&driver->journal);
     journal_blocks_free(&driver->held);
+    free(driver->large.block);
     guard_free(&driver->guard);
     read_ahead_free(&driver->ahead);
     space_free(&driver->space);

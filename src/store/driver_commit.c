@@ -3,17 +3,25 @@
 
 #include <string.h>
 
-/* Takes in what is about to be overwritten, and makes the journal able to put it back. Not raw data: of it, only rows
- * are overwritten that no later state has, and it is durable when the state with the new rows is. */
-trajlog_status driver_guard_held(struct driver *driver)
+static int guard_blocks(struct driver *driver, const struct journal_blocks *blocks, struct journal_blocks *added)
+{
+    int number = 0;
+    for (size_t i = 0; i < blocks->count && number == 0; i++) {
+        const struct journal_block *block = &blocks->block[i];
+        if (!block->raw && block->address < driver->base_end)
+            number = guard_cover(&driver->guard, driver->io, driver->descriptor, block->address, block->size, added);
+    }
+    return number;
+}
+
+/* Not raw data: of it, only rows are overwritten that no later state has, and it is durable when the state with the new
+ * rows is. */
+trajlog_status driver_guard(struct driver *driver, const struct journal_blocks *others,
+                            const struct journal_blocks *headers)
 {
     struct journal_blocks added = {0};
-    int number = 0;
-    for (size_t i = 0; i < driver->held.count && number == 0; i++) {
-        const struct journal_block *block = &driver->held.block[i];
-        if (!block->raw && block->address < driver->base_end)
-            number = guard_cover(&driver->guard, driver->io, driver->descriptor, block->address, block->size, &added);
-    }
+    int number = guard_blocks(driver, others, &added);
+    if (number == 0) number = guard_blocks(driver, headers, &added);
     if (number == 0 && driver->space.has_base && added.count > 0) {
         number = journal_append(&driver->journal, &added);
         driver->counts.undo_syncs++;
@@ -26,11 +34,14 @@ static trajlog_status write_held(struct driver *driver, struct journal_blocks *o
 {
     TRY(driver_select_blocks(driver, false, others));
     TRY(driver_select_headers(driver, headers));
-    TRY(driver_guard_held(driver));
+    TRY(driver_index_redirect(driver, others));
+    TRY(driver_guard(driver, others, headers));
     TRY(driver_make_room(driver));
     TRY(driver_write_front(driver));
     TRY(driver_write_blocks(driver, others));
-    return driver_write_headers(driver, headers, LAST_PAGE_FIRST);
+    TRY(driver_write_headers(driver, headers, LAST_PAGE_FIRST));
+    driver_index_settle(driver);
+    return TRAJLOG_OK;
 }
 
 trajlog_status driver_flush_rows(struct driver *driver)

@@ -26,6 +26,7 @@ static void forget_covered(struct journal_blocks *held, uint64_t address, uint64
 
 void driver_hold(struct driver *driver, uint64_t address, const void *data, size_t size, bool raw)
 {
+    address = driver_index_name(driver, address);
     if (driver->phase != PHASE_ROWS || driver_is_frozen(driver)) forget_covered(&driver->held, address, size);
     struct journal_block *block = journal_blocks_add(&driver->held, address, data, size);
     if (block != NULL) block->raw = raw;
@@ -40,6 +41,7 @@ trajlog_status driver_select_blocks(struct driver *driver, bool headers, struct 
         if (is_header(block) != headers) continue;
         struct journal_block *copy = journal_blocks_add(selected, block->address, block->data, block->size);
         if (copy == NULL) return driver_freeze(driver, ENOMEM, "a commit");
+        copy->raw = block->raw;
         if (headers || driver->phase == PHASE_BATCH)
             journal_blocks_overlay(held, copy->address, copy->size, copy->data);
     }

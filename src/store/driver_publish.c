@@ -65,13 +65,16 @@ static trajlog_status apply_batch(struct driver *driver, struct journal_blocks *
 {
     TRY(driver_select_blocks(driver, false, others));
     TRY(driver_select_headers(driver, headers));
+    TRY(driver_index_redirect(driver, others));
     TRY(driver_make_room(driver));
     TRY(driver_sync(driver));
-    TRY(driver_guard_held(driver));
+    TRY(driver_guard(driver, others, headers));
     TRY(write_batch_journal(driver, others, headers));
     TRY(driver_write_front(driver));
     TRY(driver_write_headers(driver, headers, FIRST_PAGE_FIRST));
-    return driver_write_blocks(driver, others);
+    TRY(driver_write_blocks(driver, others));
+    driver_index_settle(driver);
+    return TRAJLOG_OK;
 }
 
 /* After a failure: the disk may still take what it has had before. If not, the next open does this. */

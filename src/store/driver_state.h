@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "store/chunk_index.h"
 #include "store/driver.h"
 #include "store/front_page.h"
 #include "store/guard.h"
@@ -34,6 +35,21 @@ struct pieces {
     size_t count, size;
 };
 
+/* A block of an index of chunks that is larger than a page. */
+struct large_block {
+    uint64_t place[2]; /* the first is its name; the second is 0 until it is needed */
+    uint64_t size;
+    int now;    /* which place the file refers to */
+    bool moves; /* to the other one, in the commit that is being made */
+    uint64_t parent, parent_size;
+    size_t place_in_parent; /* of its address */
+};
+
+struct large_blocks {
+    struct large_block *block;
+    size_t count, capacity;
+};
+
 struct driver {
     const struct driver_io *io;
     char *path, *new_path;
@@ -56,6 +72,7 @@ struct driver {
     uint64_t base_end;      /* blocks that lie before it are older than the base of the journal, or than the batch */
     struct space space;
     struct journal_blocks held; /* in the order of writing */
+    struct large_blocks large;  /* all that libhdf5 has seen */
     bool changed;               /* since the last base */
     struct guard guard;
     struct journal journal;
@@ -98,6 +115,18 @@ void driver_hold(struct driver *driver, uint64_t address, const void *data, size
 trajlog_status driver_select_blocks(struct driver *driver, bool headers, struct journal_blocks *selected);
 trajlog_status driver_write_blocks(struct driver *driver, const struct journal_blocks *blocks);
 
+/* ---- driver_index.c ---- */
+
+/* What an address of libhdf5's is held back under; and where that is in the file. Mostly the same. */
+uint64_t driver_index_name(const struct driver *driver, uint64_t address);
+uint64_t driver_index_place(const struct driver *driver, uint64_t name);
+/* Looks for large blocks in metadata that libhdf5 has read. 0 or an errno. */
+int driver_index_note(struct driver *driver, uint64_t address, const void *data, size_t size);
+/* Replaces those of the blocks that are large by what is to be written instead; when all is written, the file refers to
+ * their other places. Freezes the driver if it fails. */
+trajlog_status driver_index_redirect(struct driver *driver, struct journal_blocks *others);
+void driver_index_settle(struct driver *driver);
+
 /* ---- driver_headers.c ---- */
 
 /* Of the pages with object headers. */
@@ -115,7 +144,8 @@ trajlog_status driver_write_headers(struct driver *driver, const struct journal_
 /* ---- driver_commit.c ---- */
 
 /* Takes in what is about to be overwritten, and makes the journal able to put it back. */
-trajlog_status driver_guard_held(struct driver *driver);
+trajlog_status driver_guard(struct driver *driver, const struct journal_blocks *others,
+                            const struct journal_blocks *headers);
 trajlog_status driver_flush_rows(struct driver *driver);
 /* Makes the file as it is durable, and what a power loss leads back to. */
 trajlog_status driver_make_base(struct driver *driver);
