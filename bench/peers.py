@@ -133,7 +133,7 @@ def xtc(setup):
     path = setup.path("peer.xtc")
     count = setup.choose(200, 40)
     pairs = take_turns(
-        lambda: setup.raw("codec", "lossy")["raw"], lambda: write_xtc(path, frames, count), setup.choose(9, 3)
+        lambda: setup.raw("codec", "lossy")["raw"], lambda: write_xtc(path, frames, count), setup.choose(21, 3)
     )
     size = os.path.getsize(path) / count / frames.shape[1]
     os.remove(path)
