@@ -355,6 +355,8 @@ def main():
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().getrandbits(31)
     build = arguments.build.resolve()
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
     if arguments.recording is not None:
         result = run_recording(build, seed, arguments.recording, arguments.keep)
         print(result)
