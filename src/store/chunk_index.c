@@ -122,8 +122,9 @@ static bool child_of_super_block(const struct chunk_index *index, const unsigned
     uint64_t first = 0;
     if (size < BLOCK_BEGIN + index->offset_bytes) return false;
     memcpy(&first, block + BLOCK_BEGIN, index->offset_bytes); /* little-endian, as we are */
+    if (first == UINT64_MAX) return false;
     unsigned super = log2_of(first / index->smallest + 1);
-    if (size != super_block_size(index, super) || i >= data_blocks(super)) return false;
+    if (super >= index->super_end || size != super_block_size(index, super) || i >= data_blocks(super)) return false;
     child->place = BLOCK_BEGIN + index->offset_bytes + super_block_bits(index, super) + i * ADDRESS_BYTES;
     child->size = data_block_size(index, super);
     return true;
@@ -138,9 +139,9 @@ bool chunk_index_child(const struct chunk_index *index, const unsigned char *blo
     return found;
 }
 
-void chunk_index_set_child(unsigned char *block, const struct chunk_index_child *child, uint64_t address)
+void chunk_index_set_child(unsigned char *block, size_t place, uint64_t address)
 {
-    put_u64(block + child->place, address);
+    put_u64(block + place, address);
 }
 
 void chunk_index_set_checksum(unsigned char *block, size_t size)

@@ -48,8 +48,8 @@ struct chunk_index_child {
 bool chunk_index_child(const struct chunk_index *index, const unsigned char *block, size_t size, uint64_t i,
                        struct chunk_index_child *child);
 
-/* Gives a child another address. The block's checksum is wrong until the second call. */
-void chunk_index_set_child(unsigned char *block, const struct chunk_index_child *child, uint64_t address);
+/* Gives the child whose address is at `place` another one. The block's checksum is wrong until the second call. */
+void chunk_index_set_child(unsigned char *block, size_t place, uint64_t address);
 void chunk_index_set_checksum(unsigned char *block, size_t size);
 
 #endif

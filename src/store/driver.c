@@ -49,7 +49,8 @@
  * 8. In a forked child the driver is in this state too.
  *
  * Here is the driver as libhdf5 calls it. What takes more than a call is in driver_held.c and driver_commit.c (1, 2
- * and 6), driver_headers.c (2), driver_index.c (3), driver_write.c (4 and 7), and driver_show.c and driver_publish.c (5). */
+ * and 6), driver_headers.c (2), driver_index.c (3), driver_write.c (4 and 7), and driver_show.c and driver_publish.c
+ * (5). */
 #include "store/driver_state.h"
 
 #include <errno.h>

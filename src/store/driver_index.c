@@ -85,7 +85,9 @@ int driver_index_note(struct driver *driver, uint64_t address, const void *data,
     unsigned char header[CHUNK_INDEX_HEADER_SIZE];
     struct chunk_index index;
     if (driver->phase == PHASE_READING || !chunk_index_is_parent(data, size)) return 0;
-    int number = read_newest(driver, chunk_index_header_address(data), sizeof header, header);
+    uint64_t place = chunk_index_header_address(data);
+    if (place >= driver->space.end) return 0; /* damaged: libhdf5 will say so */
+    int number = read_newest(driver, place, sizeof header, header);
     if (number != 0 || !chunk_index_decode(&index, header)) return number;
     return add_children(driver, &index, driver_index_name(driver, address), data, size);
 }
@@ -172,8 +174,8 @@ static void set_addresses(const struct driver *driver, struct journal_block *blo
     for (size_t i = 0; i < driver->large.count; i++) {
         const struct large_block *child = &driver->large.block[i];
         if (child->parent != name || child->parent_size != block->size) continue;
-        struct chunk_index_child place = {.place = child->place_in_parent};
-        chunk_index_set_child(block->data, &place, child->place[child->moves ? !child->now : child->now]);
+        chunk_index_set_child(block->data, child->place_in_parent,
+                              child->place[child->moves ? !child->now : child->now]);
         changed = true;
     }
     if (changed) chunk_index_set_checksum(block->data, block->size);
