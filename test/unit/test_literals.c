@@ -126,6 +126,26 @@ static void blocks_are_read_by_zlib(void **state)
     free(block);
 }
 
+/* Any number of bytes, any number of values, and as rare as one likes. */
+static void random_blocks_are_read_by_zlib(void **state)
+{
+    unsigned char *from = malloc(MOST_BYTES), *block = malloc(ROOM);
+    (void)state;
+    assert_true(from != NULL && block != NULL);
+    for (uint32_t seed = 1; seed <= 200; seed++) {
+        random_state = seed;
+        size_t bytes = random_number() % (seed % 4 == 0 ? 300 : 20000);
+        uint32_t values = 1 + random_number() % 256, rarity = 1 + random_number() % 1000;
+        for (size_t i = 0; i < bytes; i++)
+            from[i] = (unsigned char)(random_number() % rarity == 0 ? random_number() % values : values / 2);
+        size_t size = literals_write(from, bytes, block, ROOM);
+        assert_true(size > 0);
+        expect_back(block, size, from, bytes);
+    }
+    free(from);
+    free(block);
+}
+
 /* Within two hundredths of the entropy. */
 static void blocks_are_small(void **state)
 {
@@ -161,11 +181,9 @@ static void a_block_stays_in_its_room(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(codes_use_all_that_there_is),
-    cmocka_unit_test(codes_are_not_too_long),
-    cmocka_unit_test(no_code_begins_another),
-    cmocka_unit_test(blocks_are_read_by_zlib),
-    cmocka_unit_test(blocks_are_small),
+    cmocka_unit_test(codes_use_all_that_there_is),    cmocka_unit_test(codes_are_not_too_long),
+    cmocka_unit_test(no_code_begins_another),         cmocka_unit_test(blocks_are_read_by_zlib),
+    cmocka_unit_test(random_blocks_are_read_by_zlib), cmocka_unit_test(blocks_are_small),
     cmocka_unit_test(a_block_stays_in_its_room),
 };
 
